@@ -1,0 +1,68 @@
+# Daybreak: `make help` is the menu.
+.DEFAULT_GOAL := help
+.PHONY: help env lock up down status demo test test-e2e lint format bench doctor clean
+SHELL := /bin/bash
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+DAYBREAK := .venvs/services/bin/python -m pipelines.cli
+
+help: ## This menu
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+env: ## Build the three environments in .venvs/ from requirements/; again when a lock changed
+	@$(PYTHON) infra/environments.py build --python "$(if $(filter-out python3,$(PYTHON)),$(PYTHON))"
+
+lock: ## Compile pyproject.toml into requirements/*.txt (UPGRADE=1 takes newer versions)
+	@$(PYTHON) infra/environments.py lock $(if $(UPGRADE),--upgrade)
+
+up: env ## Start PostgreSQL, Airflow, MLflow and the warm worker; prints URLs and credentials
+	@$(DAYBREAK) up
+
+down: ## Stop them; data and credentials stay
+	@if [ -x .venvs/services/bin/python ]; then $(DAYBREAK) down; else echo "nothing is built, so nothing runs"; fi
+
+status: ## Say whether each service works
+	@$(DAYBREAK) status
+
+demo: env ## Three simulated days of a shop, each retrained through Airflow; the services stay up
+	@$(DAYBREAK) demo
+
+# One suite per environment: Airflow and TensorFlow cannot share one. Exit code 5 of pytest: nothing to run.
+SUITES := orchestrator:tests/dags services:tests/infra,tests/cli,tests/e2e ml:tests/pipelines,tests/components
+define run_suites
+failed=0; summary=(); \
+for suite in $(SUITES); do \
+  environment=$${suite%%:*}; folders=$$(ls -d $$(echo "$${suite#*:}" | tr ',' ' ') 2>/dev/null | xargs); \
+  echo "== $$environment: $$folders"; started=$$SECONDS; code=0; \
+  .venvs/$$environment/bin/python -m pytest -q $$folders $(1) $(PYTEST_ARGS) || code=$$?; \
+  case $$code in 0) word=passed;; 5) word="nothing to run";; *) word="FAILED ($$code)"; failed=1;; esac; \
+  summary+=("$$environment: $$word in $$((SECONDS - started)) s"); \
+done; \
+echo "== summary"; printf '%s\n' "$${summary[@]}"; exit $$failed
+endef
+
+test: env ## All tests that need no running services; a summary line for each environment
+	@$(call run_suites,)
+
+test-e2e: env ## End to end: whole installations, killed services, real retrains (minutes)
+	@$(call run_suites,-m e2e)
+
+lint: env ## ruff, mypy and the layer contracts
+	@failed=0; bin=.venvs/services/bin; \
+	for step in "ruff check ." "ruff format --check ." "mypy" "lint-imports --no-logo"; do \
+	  echo "== $$step"; $$bin/$$step || failed=1; \
+	done; exit $$failed
+
+format: env ## Format, and mend what ruff can mend
+	@.venvs/services/bin/ruff format . && .venvs/services/bin/ruff check --fix .
+
+bench: env ## Measure; writes docs/benchmarks/*.json
+	@.venvs/ml/bin/python -m tests.benchmarks.chain
+
+doctor: ## Say what this machine lacks, and how to mend it
+	@$(PYTHON) infra/doctor.py
+
+clean: down ## Remove environments and everything Daybreak wrote (FORCE=1: without asking)
+	@if [ -z "$(FORCE)" ]; then read -r -p "Remove .venvs and .daybreak (models, runs, databases)? [y/N] " answer; [ "$$answer" = y ]; fi
+	@rm -rf .venvs .daybreak *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
