@@ -1,0 +1,84 @@
+"""How one try of one node ended: `<state>/runs/<pipeline>/<run id>/nodes/<node>.json`.
+
+Written atomically by the node runner; read by the Airflow operator, by tracking and by the decision record, so
+that none of them needs the metadata database.
+"""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pipelines.manifest import write_atomically
+from pipelines.settings import Settings
+from pipelines.spec import Frozen
+
+
+class State(enum.StrEnum):
+    COMPLETE = "complete"
+    CACHED = "cached"
+    REFUSED = "refused"
+    """The node ended well and published its artifacts; a gate report among them refuses the day."""
+    FAILED = "failed"
+
+
+class ArtifactRef(Frozen):
+    type: str
+    uri: str
+    id: int | None = None
+    properties: dict[str, str | int | float] = {}
+
+
+class Outcome(Frozen):
+    pipeline: str
+    run_id: str
+    node: str
+    stage: str = ""
+    day: str
+    """ISO date of the data day."""
+    parameters: dict[str, str | int] = {}
+    state: State
+    exit_code: int = 0
+    cache: str = ""
+    """`hit because …` or `missed because …`."""
+    error: str = ""
+    started: float
+    """Seconds since 1970, UTC."""
+    ended: float
+    work_started: float | None = None
+    """When the node's own code was about to run: after lock, inputs and cache. None when it did not run."""
+    cpu_secs: float = 0.0
+    peak_memory_bytes: int = 0
+    inputs: dict[str, tuple[ArtifactRef, ...]] = {}
+    outputs: dict[str, tuple[ArtifactRef, ...]] = {}
+    tracking_url: str = ""
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
+
+
+def run_folder(settings: Settings, pipeline: str, run_id: str) -> Path:
+    return settings.runs / pipeline / run_id
+
+
+def outcome_path(settings: Settings, pipeline: str, run_id: str, node: str) -> Path:
+    return run_folder(settings, pipeline, run_id) / "nodes" / f"{node}.json"
+
+
+def write_outcome(settings: Settings, outcome: Outcome) -> None:
+    path = outcome_path(settings, outcome.pipeline, outcome.run_id, outcome.node)
+    write_atomically(path, outcome.model_dump_json(indent=1).encode() + b"\n")
+
+
+def read_outcomes(settings: Settings, pipeline: str, run_id: str) -> dict[str, Outcome]:
+    """All nodes of a run that ended so far, by node id; a file that cannot be read is left out."""
+    outcomes: dict[str, Outcome] = {}
+    for path in sorted((run_folder(settings, pipeline, run_id) / "nodes").glob("*.json")):
+        try:
+            outcomes[path.stem] = Outcome.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValidationError):
+            continue
+    return outcomes

@@ -1,0 +1,323 @@
+"""The spec of one pipeline: `pipelines/<name>/pipeline.yaml`, frozen and self-checking.
+
+    from pipelines.spec import load_spec
+
+    spec = load_spec("shop")
+    spec.data.label, spec.train.epochs
+    print(spec.model_dump_json(indent=2))
+
+Every problem names file, path, what is allowed, what was received and the fix; all problems come in one error.
+Importable in every environment: pydantic and PyYAML only.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import importlib.util
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipelines.errors import SpecError, bounded
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ColumnType(enum.StrEnum):
+    """Types of the raw columns; the plural ones are variable-length lists."""
+
+    INT = "int"
+    FLOAT = "float"
+    STRING = "string"
+    BOOL = "bool"
+    INTS = "ints"
+    FLOATS = "floats"
+    STRINGS = "strings"
+
+
+class Source(Frozen):
+    format: Literal["parquet", "csv"]
+    path: str
+    """File, or glob with `{day}` for files partitioned by day; `${NAME:-default}` is read from the environment."""
+    time_column: str | None = None
+    """For one file that holds many days: the column that says when a row happened."""
+    time_format: Literal["iso", "epoch_seconds"] = "iso"
+    window_days: Annotated[int, Field(ge=1, le=366)] = 1
+    """Days of data one model learns from, the data day included."""
+
+    @model_validator(mode="after")
+    def _one_way_to_find_a_day(self) -> Self:
+        if ("{day}" in self.path) == (self.time_column is not None):
+            raise ValueError(
+                "a day is found either by `{day}` in `path` or by `time_column`, and by exactly one of them; "
+                "remove the other"
+            )
+        return self
+
+
+class Data(Frozen):
+    source: Source
+    columns: dict[str, ColumnType]
+    """The raw columns the pipeline reads. Others are dropped and counted."""
+    required: tuple[str, ...] = ()
+    """Columns in which a missing value sends the row to quarantine, beside the label."""
+    label: str
+    split_key: str
+    """Rows with the same value stay in the same split (a user, a session)."""
+    splits: dict[Name, Annotated[int, Field(ge=1)]] = {"train": 4, "eval": 1}
+    """Hash buckets per split."""
+    max_quarantined: Fraction = 0.01
+    """The day is refused when a larger share of its rows breaks the contract."""
+    min_rows: Annotated[int, Field(ge=1)] = 100
+
+    @model_validator(mode="after")
+    def _columns_exist(self) -> Self:
+        named = {"label": [self.label], "split_key": [self.split_key], "required": list(self.required)}
+        if self.source.time_column:
+            named["source.time_column"] = [self.source.time_column]
+        for place, columns in named.items():
+            for column in columns:
+                if column not in self.columns:
+                    raise ValueError(f"`{place}` names the column {column!r}; `columns` has {bounded(self.columns)}")
+        if {"train", "eval"} - set(self.splits):
+            raise ValueError(f"`splits` needs `train` and `eval`; it has {bounded(self.splits)}")
+        return self
+
+
+class Schedule(Frozen):
+    cron: str = "0 2 * * *"
+    """When the day before is retrained on, in `timezone`."""
+    timezone: str = "UTC"
+    start: datetime.date
+    catchup: bool = False
+    enabled: bool = True
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("must be an IANA name such as UTC or Europe/Berlin") from error
+        return timezone
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class Drift(Frozen):
+    """Distances of today's statistics to those the champion learned from (TFDV comparators)."""
+
+    l_infinity: dict[str, Fraction] = {}
+    """Categorical columns: largest change of one value's share."""
+    jensen_shannon: dict[str, Fraction] = {}
+    """Numeric columns: Jensen-Shannon divergence."""
+
+
+class StrategyName(enum.StrEnum):
+    SINGLE = "single"
+    MIRRORED = "mirrored"
+    MULTI_WORKER = "multi_worker"
+
+
+class Train(Frozen):
+    epochs: Annotated[int, Field(ge=1)] = 1
+    batch_size: Annotated[int, Field(ge=1)] = 512
+    """Global: examples per step over all devices and workers."""
+    seed: int = 1
+    strategy: StrategyName = StrategyName.SINGLE
+    devices: Annotated[int, Field(ge=1)] = 1
+    """Replicas in one process (`mirrored`) or processes (`multi_worker`)."""
+    budget_minutes: Positive = 60
+    """Training stops at the end of the step in which this is spent; the model so far is exported."""
+    checkpoint_every_steps: Annotated[int, Field(ge=1)] = 500
+    early_stopping_epochs: Annotated[int, Field(ge=1)] | None = None
+    """Epochs without a better eval loss before training stops."""
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    hyperparameters: dict[str, Any] = {}
+    """Handed to `build_model`."""
+
+    @model_validator(mode="after")
+    def _strategy_matches_devices(self) -> Self:
+        if self.strategy is StrategyName.SINGLE and self.devices != 1:
+            raise ValueError(
+                f"`strategy: single` trains on one device, yet `devices` is {self.devices}; "
+                "set `devices: 1`, or `strategy: mirrored` or `multi_worker`"
+            )
+        if self.batch_size % self.devices:
+            raise ValueError(f"`batch_size` {self.batch_size} must be a multiple of `devices` {self.devices}")
+        return self
+
+
+class Bound(Frozen):
+    """An absolute bound on a metric of the candidate."""
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError(f"the bound on {self.metric!r} needs `min` or `max`")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"the bound on {self.metric!r} has min {self.min} above max {self.max}")
+        return self
+
+
+class Change(Frozen):
+    """A bound on candidate minus champion, on the same rows."""
+
+    metric: str
+    direction: Literal["higher_is_better", "lower_is_better"]
+    max_loss: Annotated[float, Field(ge=0)] = 0.0
+    """How much worse than the champion the candidate may be, in units of the metric."""
+
+
+class Evaluate(Frozen):
+    metrics: tuple[str, ...] = ("auc", "binary_crossentropy", "calibration")
+    """`auc`, `binary_crossentropy`, `calibration`, `mean_label`, `mean_prediction`, `mean_squared_error`, `mean_absolute_error`."""
+    slices: tuple[tuple[str, ...], ...] = ()
+    """Raw columns to slice by; several in one entry are crossed."""
+    bounds: tuple[Bound, ...] = ()
+    against_champion: tuple[Change, ...] = ()
+
+    @model_validator(mode="after")
+    def _bounds_name_metrics(self) -> Self:
+        for metric in [bound.metric for bound in self.bounds] + [change.metric for change in self.against_champion]:
+            if metric not in self.metrics:
+                raise ValueError(f"a bound names {metric!r}, which is not in `metrics`: {bounded(self.metrics)}")
+        return self
+
+
+class Budget(Frozen):
+    hours: Annotated[float, Field(gt=0, le=168)] = 24
+    """From the run's start to the last task; then the run is stopped."""
+    warn_hours: Positive | None = None
+    """A first alert. Default: three quarters of `hours`."""
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    """Of a node whose exit code says that a retry can help."""
+
+    @model_validator(mode="after")
+    def _warn_before_end(self) -> Self:
+        if self.warn_hours is not None and self.warn_hours >= self.hours:
+            raise ValueError(f"`warn_hours` {self.warn_hours} must be below `hours` {self.hours}")
+        return self
+
+    @property
+    def warn_after_hours(self) -> float:
+        return self.warn_hours if self.warn_hours is not None else self.hours * 0.75
+
+
+class Resources(Frozen):
+    slots: Annotated[int, Field(ge=1)] = 1
+    """Slots of the Airflow pool `daybreak`; a machine has as many as cores."""
+    timeout_minutes: Positive = 120
+
+
+class Spec(Frozen):
+    name: Name
+    description: str = ""
+    owner: str = "daybreak"
+    simulated: bool = False
+    """Every page shows that data and traffic are simulated."""
+    data: Data
+    schedule: Schedule
+    drift: Drift = Drift()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    budget: Budget = Budget()
+    cluster: Literal["local"] = "local"
+    resources: dict[Name, Resources] = {}
+    """By node; the others have the defaults of the compiler."""
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        columns = self.data.columns
+        sliced = {column for cross in self.evaluate.slices for column in cross}
+        for place, names in {
+            "evaluate.slices": sliced,
+            "drift.l_infinity": set(self.drift.l_infinity),
+            "drift.jensen_shannon": set(self.drift.jensen_shannon),
+        }.items():
+            if unknown := sorted(names - set(columns)):
+                raise ValueError(f"`{place}` names {bounded(unknown)}; `data.columns` has {bounded(columns)}")
+        if self.train.budget_minutes > self.budget.hours * 60:
+            raise ValueError(
+                f"`train.budget_minutes` {self.train.budget_minutes:g} exceeds `budget.hours` {self.budget.hours:g}; "
+                "give training less, or the day more"
+            )
+        return self
+
+
+def pipeline_folder(name: str) -> Path:
+    """The folder of pipeline `name`: the importable package `pipelines.<name>`."""
+    try:
+        found = importlib.util.find_spec(f"pipelines.{name}")
+    except (ImportError, ValueError):
+        found = None
+    places = list(found.submodule_search_locations or []) if found else []
+    if not places or not (Path(places[0]) / "pipeline.yaml").exists():
+        known = sorted(path.parent.name for path in Path(__file__).parent.glob("*/pipeline.yaml"))
+        raise SpecError(
+            f"`name` must be a folder under pipelines/ with a pipeline.yaml: {bounded(known)}. Received: name={name!r}",
+            fix="correct the name, or create pipelines/<name>/pipeline.yaml",
+        )
+    return Path(places[0])
+
+
+def load_spec(name: str) -> Spec:
+    """Reads `pipelines/<name>/pipeline.yaml`."""
+    path = pipeline_folder(name) / "pipeline.yaml"
+    spec = parse_spec(path.read_text(encoding="utf-8"), file=str(path))
+    if spec.name != name:
+        raise SpecError(
+            f"`name` must equal the folder's name {name!r}. Received: name={spec.name!r}",
+            fix=f"write `name: {name}`",
+            place=str(path),
+        )
+    return spec
+
+
+def parse_spec(text: str, *, file: str = "pipeline.yaml") -> Spec:
+    """Parses YAML into a spec; raises `SpecError` with all problems at once."""
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(f"not valid YAML: {error}", fix="correct the syntax at that line", place=file) from error
+    if not isinstance(raw, dict):
+        raise SpecError(
+            f"a spec is a mapping with `name`, `data` and `schedule`. Received: {type(raw).__name__}",
+            fix="start from an existing folder, e.g. pipelines/taxi",
+            place=file,
+        )
+    try:
+        return Spec.model_validate(raw)
+    except ValidationError as error:
+        problems = [_problem(dict(item)) for item in error.errors()]
+        raise SpecError(
+            f"{len(problems)} problem(s)\n  - " + "\n  - ".join(problems),
+            fix="correct the lines above, then run `daybreak check` again",
+            place=file,
+        ) from error
+
+
+def _problem(item: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in item["loc"]) or "(whole spec)"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = "no such setting; remove it or correct its spelling"
+    received = repr(item.get("input"))
+    received = received if len(received) <= 80 else received[:77] + "..."
+    return f"`{path}`: {message}. Received: {received}"
