@@ -1,0 +1,42 @@
+"""Artifact types of Daybreak, beside TFX's standard ones. All are folders."""
+
+from __future__ import annotations
+
+from tfx.types.artifact import Artifact, Property, PropertyType
+
+SPAN = Property(type=PropertyType.INT)
+"""Days since 1970-01-01: the data day, explicit, never 'latest'."""
+
+
+class RawDay(Artifact):
+    """Rows of one data day that fulfil the contract: `rows-<index>-of-<count>.parquet`, row groups of at most 65,536 rows."""
+
+    TYPE_NAME = "RawDay"
+    PROPERTIES = {"span": SPAN, "row_count": Property(type=PropertyType.INT)}
+
+
+class Quarantine(Artifact):
+    """Rows that broke the contract, as text, with the column `_reasons`: `quarantine.parquet`."""
+
+    TYPE_NAME = "Quarantine"
+    PROPERTIES = {"span": SPAN, "row_count": Property(type=PropertyType.INT)}
+
+
+class DataDocs(Artifact):
+    """Great Expectations Data Docs: a static site, `index.html`, that needs no network."""
+
+    TYPE_NAME = "DataDocs"
+
+
+class GateReport(Artifact):
+    """`report.json`: what one gate observed and decided (`components.decision.report.GateReport`)."""
+
+    TYPE_NAME = "GateReport"
+    PROPERTIES = {"verdict": Property(type=PropertyType.STRING)}
+
+
+class Registration(Artifact):
+    """`registration.json`: model name, version, aliases moved, and why."""
+
+    TYPE_NAME = "Registration"
+    PROPERTIES = {"version": Property(type=PropertyType.STRING)}

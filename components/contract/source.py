@@ -1,0 +1,107 @@
+"""Where a day's raw data is, and what it was when it was read.
+
+    files_by_day(data.source, day, settings)[day]
+    stamp = source_fingerprint(manifest, {"day": "2026-01-05"})
+
+A relative path starts where the project lies.
+"""
+
+from __future__ import annotations
+
+import datetime
+import glob
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from pipelines.errors import DataError, SpecError, bounded
+from pipelines.manifest import Manifest
+from pipelines.settings import Settings
+from pipelines.spec import Data, Source
+
+# Above this, size and time of change stand for the content: hashing costs a second per gigabyte.
+HASHED_BYTES = 64 * 2**20
+
+
+def parse_day(text: str, *, today: datetime.date | None = None) -> datetime.date:
+    """Raises `DataError` for what is no date, or a day that is not over anywhere yet."""
+    try:
+        day = datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise DataError(
+            f"`day` must be a date such as 2026-01-05. Received: day={text!r}", fix="write it as YYYY-MM-DD"
+        ) from error
+    if day > (today or datetime.datetime.now(datetime.UTC).date()):
+        raise DataError(f"`day` must not be in the future. Received: day={day}", fix="wait until that day is over")
+    return day
+
+
+def files_by_day(source: Source, day: datetime.date, settings: Settings) -> dict[datetime.date, list[Path]]:
+    """The files of each day of the window, oldest first; all under `day` where the rows say when they happened.
+
+    Raises:
+        DataError: the day itself has no file.
+    """
+    pattern = settings.expand(source.path)
+    if not Path(pattern).is_absolute():
+        pattern = str(settings.home / pattern)
+    if source.time_column is not None:
+        return {day: _matches(pattern) or _no_file(pattern)}
+    days = [day - datetime.timedelta(days=age) for age in reversed(range(source.window_days))]
+    found = {one: _matches(pattern.replace("{day}", str(one))) for one in days}
+    return found if found[day] else _no_day(pattern, day)
+
+
+def source_fingerprint(manifest: Manifest, parameters: Mapping[str, str | int]) -> str:
+    """Digest over name and content of every file the day reads; a copy of the same file is the same."""
+    if manifest.spec is None:
+        raise SpecError("the manifest holds no spec", fix=f"run `daybreak compile {manifest.pipeline}`")
+    source = Data.model_validate(manifest.spec["data"]).source
+    digest = hashlib.sha256()
+    for day, paths in files_by_day(source, parse_day(str(parameters["day"])), Settings.from_environment()).items():
+        for path in paths:
+            digest.update(f"{day} {path.name} {_content(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _content(path: Path) -> str:
+    status = path.stat()
+    if status.st_size > HASHED_BYTES:
+        return f"{status.st_size}:{status.st_mtime_ns}"
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except PermissionError as error:
+        raise DataError("no permission to read the file", fix="give this user read access", place=str(path)) from error
+
+
+def _matches(pattern: str) -> list[Path]:
+    """Files that other tools have not finished begin with a dot or an underscore."""
+    found = [Path(pattern)] if Path(pattern).is_file() else map(Path, sorted(glob.glob(pattern)))  # absolute patterns
+    return [path for path in found if path.is_file() and not path.name.startswith((".", "_"))]
+
+
+def _no_file(pattern: str) -> NoReturn:
+    raise DataError(
+        f"there is no data at {pattern}", fix="correct `data.source.path`, or the environment variable it names"
+    )
+
+
+def _no_day(pattern: str, day: datetime.date) -> NoReturn:
+    days = _days(pattern)
+    there = (
+        f"there are {bounded(days[-5:])}" + (f" and {len(days) - 5} before" if len(days) > 5 else "") if days else ""
+    )
+    raise DataError(
+        f"there is no data of {day}: nothing matches {pattern.replace('{day}', str(day))}"
+        + (f"; {there}" if there else ""),
+        fix="load that day's files, or choose a day that has some",
+    )
+
+
+def _days(pattern: str) -> list[str]:
+    finder = re.compile(re.escape(pattern).replace(re.escape("{day}"), r"(\d{4}-\d{2}-\d{2})").replace(r"\*", ".*"))
+    found = (finder.fullmatch(str(path)) for path in _matches(pattern.replace("{day}", "*")))
+    return sorted({match[1] for match in found if match})

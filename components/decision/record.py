@@ -1,0 +1,191 @@
+"""The decision record: how one retrain of one day ended, and why.
+
+    record = compose(manifest, outcomes, run_id="shop-2026-01-05-1a2b3c4d", day="2026-01-05")
+    record.verdict, record.gate, record.reason, record.next_command
+
+Composed from what the nodes left behind, nothing else, so that composing twice gives the same bytes. Every retrain has
+one: also a run that was refused, failed or was stopped before its first node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from components.decision.report import GateReport, Verdict
+from pipelines.manifest import Manifest, write_atomically
+from pipelines.outcome import Outcome, State, run_folder
+from pipelines.settings import Settings
+from pipelines.spec import Frozen
+
+DECISION_FILE = "decision.json"
+REGISTRATION_FILE = "registration.json"
+
+
+class RegisteredModel(Frozen):
+    """What the `register` node did: `registration.json` of its artifact."""
+
+    name: str
+    version: str | None = None
+    """None: nothing was registered, and `reason` says why."""
+    aliases: tuple[str, ...] = ()
+    """Aliases that point at `version` now."""
+    champion_before: str | None = None
+    champion_after: str | None = None
+    reused: bool = False
+    """The same model of the same day was registered before."""
+    reason: str = ""
+    url: str = ""
+
+    def write(self, folder: Path) -> None:
+        write_atomically(folder / REGISTRATION_FILE, self.model_dump_json(indent=1).encode() + b"\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> RegisteredModel:
+        return cls.model_validate_json((folder / REGISTRATION_FILE).read_text(encoding="utf-8"))
+
+
+class NodeSummary(Frozen):
+    node: str
+    stage: str
+    state: Literal["complete", "cached", "refused", "failed", "not_run"]
+    seconds: float = 0.0
+    cpu_secs: float = 0.0
+    cache: str = ""
+    error: str = ""
+    tracking_url: str = ""
+
+
+class DecisionRecord(Frozen):
+    schema_version: Literal[1] = 1
+    pipeline: str
+    day: str
+    run_id: str
+    simulated: bool = False
+    verdict: Verdict
+    gate: str
+    """The node that decided."""
+    reason: str
+    next_command: str
+    gates: tuple[GateReport, ...] = ()
+    overridden: tuple[str, ...] = ()
+    """Refused checks that a user forced the run past: `gate: check`."""
+    model: RegisteredModel | None = None
+    nodes: tuple[NodeSummary, ...] = ()
+    seconds: float = 0.0
+    """From the first node's start to the last node's end."""
+
+    def write(self, settings: Settings) -> Path:
+        path = decision_path(settings, self.pipeline, self.run_id)
+        write_atomically(path, self.model_dump_json(indent=1).encode() + b"\n")
+        return path
+
+
+def decision_path(settings: Settings, pipeline: str, run_id: str) -> Path:
+    return run_folder(settings, pipeline, run_id) / DECISION_FILE
+
+
+def read_record(path: Path) -> DecisionRecord:
+    return DecisionRecord.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def latest_record(settings: Settings, pipeline: str, day: str) -> DecisionRecord | None:
+    """The newest record of a day's retrains, or None."""
+    paths = (settings.runs / pipeline).glob(f"{pipeline}-{day}-*/{DECISION_FILE}")
+    newest = max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
+    return read_record(newest) if newest else None
+
+
+def compose(
+    manifest: Manifest, outcomes: Mapping[str, Outcome], *, run_id: str, day: str, reason: str = ""
+) -> DecisionRecord:
+    """Composes the record of a run from its nodes' outcomes; `reason` explains a run that was stopped."""
+    gates = {node.id: report for node in manifest.nodes if (report := _report(outcomes.get(node.id)))}
+    gate, verdict, why, command = _decide(manifest, outcomes, gates=gates, day=day, reason=reason)
+    ends = [(outcome.started, outcome.ended) for outcome in outcomes.values()]
+    return DecisionRecord(
+        pipeline=manifest.pipeline,
+        day=day,
+        run_id=run_id,
+        simulated=manifest.simulated,
+        verdict=verdict,
+        gate=gate,
+        reason=why,
+        next_command=command,
+        gates=tuple(gates.values()),
+        overridden=tuple(
+            f"{report.gate}: {check.name}" for report in gates.values() for check in report.checks if check.overridden
+        ),
+        model=_registered(outcomes),
+        nodes=tuple(_summary(node.id, node.stage, outcomes.get(node.id)) for node in manifest.nodes),
+        seconds=round(max(end for _, end in ends) - min(start for start, _ in ends), 3) if ends else 0.0,
+    )
+
+
+def _decide(
+    manifest: Manifest,
+    outcomes: Mapping[str, Outcome],
+    *,
+    gates: Mapping[str, GateReport],
+    day: str,
+    reason: str,
+) -> tuple[str, Verdict, str, str]:
+    """(gate, verdict, reason, next command) of the first node that stopped the run, else of the last gate."""
+    again = f"daybreak run {manifest.pipeline} --day {day}"
+    for node in manifest.nodes:
+        outcome = outcomes.get(node.id)
+        if outcome and outcome.state is State.REFUSED:
+            report = gates.get(node.id)
+            why = report.reason if report else outcome.error
+            return node.id, Verdict.REFUSED, why, (report.next_command if report else "") or f"{again} --force"
+        if outcome and outcome.state is State.FAILED:
+            return node.id, Verdict.NOT_EVALUABLE, outcome.error or "the node failed without a message", again
+    for node in manifest.nodes:
+        if node.id not in outcomes:
+            return node.id, Verdict.NOT_EVALUABLE, reason or f"`{node.id}` never ran", again
+    if not gates:
+        return "", Verdict.NOT_EVALUABLE, "no gate is part of this pipeline", f"daybreak check {manifest.pipeline}"
+    last = list(gates.values())[-1]
+    why = last.reason or "every check passed"
+    return last.gate, last.verdict, why, last.next_command or f"daybreak explain {manifest.pipeline} --day {day}"
+
+
+def _report(outcome: Outcome | None) -> GateReport | None:
+    for ref in _refs(outcome, "GateReport"):
+        try:
+            return GateReport.read(Path(ref))
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _registered(outcomes: Mapping[str, Outcome]) -> RegisteredModel | None:
+    for outcome in outcomes.values():
+        for uri in _refs(outcome, "Registration"):
+            try:
+                return RegisteredModel.read(Path(uri))
+            except (OSError, ValueError):
+                continue
+    return None
+
+
+def _refs(outcome: Outcome | None, type_name: str) -> list[str]:
+    if outcome is None:
+        return []
+    return [ref.uri for refs in outcome.outputs.values() for ref in refs if ref.type == type_name]
+
+
+def _summary(node: str, stage: str, outcome: Outcome | None) -> NodeSummary:
+    if outcome is None:
+        return NodeSummary(node=node, stage=stage, state="not_run")
+    return NodeSummary(
+        node=node,
+        stage=stage,
+        state=outcome.state.value,
+        seconds=round(outcome.seconds, 3),
+        cpu_secs=outcome.cpu_secs,
+        cache=outcome.cache,
+        error=outcome.error,
+        tracking_url=outcome.tracking_url,
+    )

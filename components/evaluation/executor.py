@@ -1,0 +1,140 @@
+"""Scores both models, lets TFMA measure, judges, and writes for people, for the next node and for TFX."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.components.evaluator import constants
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import Artifact, artifact_utils
+from tfx.utils import path_utils
+
+from components.decision.report import GateReport, Verdict
+from components.evaluation.checks import judge
+from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, eval_config, read_calibration, read_table
+from components.evaluation.readable import write_readable
+from components.evaluation.scoring import Score, Scoring, load_model
+from components.examples.records import read_batches, shards
+from components.tracking import current
+from pipelines.spec import Evaluate
+
+SPLIT = "eval"
+READABLE = "readable"
+
+
+class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
+    """Work of `components.evaluation.component.Evaluate`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        evaluate = Evaluate.model_validate_json(exec_properties["evaluate"])
+        paths = shards(Path(artifact_utils.get_single_uri(input_dict["examples"])), SPLIT)
+        scoring = _scoring(input_dict, evaluate, label=str(exec_properties["label"]))
+        champion, unusable = _champion_name(input_dict), ""
+        if CHAMPION in scoring.models and (unusable := _why_unusable(scoring.models[CHAMPION], paths)):
+            scoring = replace(scoring, models={CANDIDATE: scoring.models[CANDIDATE]})
+        folder = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
+        table = self._measure(paths, scoring, evaluate, folder)
+        report = judge(evaluate, table, champion=champion, unusable=unusable)
+        _publish(report, output_dict, input_dict)
+        _track(report, table)
+
+    def _measure(self, paths: list[Path], scoring: Scoring, evaluate: Evaluate, folder: Path) -> dict[str, Slice]:
+        """Metrics by slice; also written to `folder`, for TFMA and for people."""
+        with_champion = CHAMPION in scoring.models
+        config = eval_config(evaluate, champion=with_champion)
+        with self._make_beam_pipeline() as pipeline:
+            (
+                pipeline
+                | "Shards" >> beam.Create([str(path) for path in paths])
+                | "Score" >> beam.ParDo(Score(scoring))
+                | "Evaluate" >> tfma.ExtractEvaluateAndWriteResults(eval_config=config, output_path=str(folder))
+            )
+        table = read_table(folder, champion=with_champion)
+        write_readable(
+            folder / READABLE,
+            table,
+            metrics=evaluate.metrics,
+            champion=CHAMPION if with_champion else "",
+            calibration=read_calibration(folder, champion=with_champion),
+        )
+        return table
+
+
+def _scoring(input_dict: dict[str, list[Artifact]], evaluate: Evaluate, *, label: str) -> Scoring:
+    models = {CANDIDATE: _saved_model(input_dict["model"][0])}
+    if _champion_name(input_dict):
+        models[CHAMPION] = _saved_model(input_dict["champion_model"][0])
+    schema_file = Path(artifact_utils.get_single_uri(input_dict["schema"])) / "schema.pbtxt"
+    return Scoring(
+        models=models,
+        transform=Path(artifact_utils.get_single_uri(input_dict["transform_graph"])),
+        schema=text_format.Parse(schema_file.read_text(), schema_pb2.Schema()),
+        label=label,
+        slice_columns=sorted({column for keys in evaluate.slices for column in keys}),
+    )
+
+
+def _saved_model(artifact: Artifact) -> Path:
+    return Path(path_utils.serving_model_path(artifact.uri))
+
+
+def _champion_name(input_dict: dict[str, list[Artifact]]) -> str:
+    """`champion version 3`, or "" when there is none."""
+    artifacts = input_dict.get("champion_model") or []
+    if not artifacts or artifacts[0].get_string_custom_property("absent") == "yes":
+        return ""
+    return f"champion version {artifacts[0].get_string_custom_property('version')}".removesuffix(" version ")
+
+
+def _why_unusable(model: Path, paths: list[Path]) -> str:
+    """Why the champion cannot score today's rows (it may know columns that are gone), or ""."""
+    try:
+        scored = load_model(model)
+        for path in paths[:1]:
+            for records in read_batches(path, rows=16):
+                scored(examples=tf.constant(records))
+                break
+    except Exception as error:  # noqa: BLE001 - whatever an old model raises, the candidate is judged
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return ""
+
+
+def _publish(report: GateReport, output_dict: dict[str, list[Artifact]], input_dict: dict[str, list[Artifact]]) -> None:
+    [artifact], [blessing], [model] = output_dict["report"], output_dict["blessing"], input_dict["model"]
+    report.write(Path(artifact.uri))
+    artifact.verdict = report.verdict.value
+    blessed = report.verdict is Verdict.ACCEPTED
+    name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
+    Path(blessing.uri).mkdir(parents=True, exist_ok=True)
+    (Path(blessing.uri) / name).touch()
+    blessing.set_int_custom_property(
+        constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE
+    )
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
+    print(f"{report.verdict.value}: {report.reason}")
+
+
+def _track(report: GateReport, table: dict[str, Slice]) -> None:
+    overall = table[OVERALL]
+    metrics = {"rows": float(overall.rows), "slices": float(len(table) - 1)}
+    metrics |= {f"candidate/{name}": value for name, value in overall.candidate.items()}
+    metrics |= {f"champion/{name}": value for name, value in overall.champion.items()}
+    metrics |= {
+        f"change/{name}": value - overall.champion[name]
+        for name, value in overall.candidate.items()
+        if name in overall.champion
+    }
+    current().log_metrics(metrics)

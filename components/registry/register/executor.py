@@ -1,0 +1,162 @@
+"""Turns a candidate and its verdict into a registered version. Doing it again finds the version that is there."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tensorflow_data_validation as tfdv
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import Artifact, artifact_utils
+
+from components.decision.record import RegisteredModel
+from components.decision.report import GateReport, Verdict
+from components.registry.champion.executor import SERVING_FOLDER
+from components.registry.package import first_example, model_key, write_package
+from components.registry.versions import DAY, KEY, Registry
+from components.tracking.sending import RUN_KEY
+from components.tracking.server import model_version_url
+from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+
+_LINEAGE = ("examples", "statistics", "schema", "transform_graph", "model", "model_run")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    day: datetime.date
+    label: str
+    uris: Mapping[str, str]
+    """Folder of each input artifact."""
+    report: GateReport
+
+    @property
+    def saved_model(self) -> Path:
+        return Path(self.uris["model"]) / SERVING_FOLDER
+
+    def tags(self, key: str) -> dict[str, str]:
+        """Where the version comes from: what a colleague needs to find its data and its run again."""
+        lineage = {f"daybreak.{name}_uri": self.uris[name] for name in _LINEAGE}
+        run = {"daybreak.run_id": os.environ.get("DAYBREAK_RUN_ID", "")}
+        return {DAY: str(self.day), KEY: key, "daybreak.verdict": self.report.verdict.value, **run, **lineage}
+
+
+class RegisterExecutor(BaseExecutor):  # type: ignore[misc]
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes `registration.json`. Raises `TransientError` when the registry does not answer."""
+        uris = {name: artifact_utils.get_single_uri(artifacts) for name, artifacts in input_dict.items()}
+        candidate = Candidate(
+            day=datetime.date.fromisoformat(exec_properties["day"]),
+            label=exec_properties["label"],
+            uris=uris,
+            report=GateReport.read(Path(uris["report"])),
+        )
+        registry = Registry.connect(Settings.from_environment(), exec_properties["pipeline"])
+        with registry.locked():
+            registered = register(registry, candidate)
+        output = artifact_utils.get_single_instance(output_dict["registration"])
+        registered.write(Path(output.uri))
+        output.version = registered.version or ""
+        print(f"{registered.name} version {registered.version or 'none'}: {registered.reason}")
+
+
+def register(registry: Registry, candidate: Candidate) -> RegisteredModel:
+    """Registers and promotes as far as the verdict allows."""
+    before = registry.champion_of(candidate.day)
+    champion = before.version if before else None
+    if candidate.report.verdict is Verdict.REFUSED:
+        return RegisteredModel(
+            name=registry.name,
+            champion_before=champion,
+            champion_after=champion,
+            reason=f"not registered, refused: {candidate.report.reason}",
+        )
+    key = model_key(candidate.saved_model)
+    found = registry.find(day=candidate.day, key=key)
+    version = found or _create(registry, candidate, key=key)
+    registry.challenge(version)
+    if candidate.report.verdict is Verdict.ACCEPTED:
+        registry.promote(version)
+    aliases = registry.aliases_of(version)
+    return RegisteredModel(
+        name=registry.name,
+        version=version.version,
+        aliases=aliases,
+        champion_before=champion,
+        champion_after=version.version if candidate.report.verdict is Verdict.ACCEPTED else champion,
+        reused=found is not None,
+        reason=_reason(candidate.report.verdict, aliases),
+        url=model_version_url(registry.uri, name=registry.name, version=version.version),
+    )
+
+
+def _reason(verdict: Verdict, aliases: tuple[str, ...]) -> str:
+    if verdict is not Verdict.ACCEPTED:
+        return f"registered as challenger, not promoted: {verdict.value}"
+    if "champion" not in aliases:
+        return "accepted for its day; a champion of a later day stays live"
+    return "accepted and promoted"
+
+
+def _create(registry: Registry, candidate: Candidate, *, key: str) -> ModelVersion:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        registry.client.create_registered_model(registry.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    model = _log(registry, candidate, key=key)
+    return registry.client.create_model_version(
+        registry.name,
+        source=f"models:/{model.model_id}",
+        run_id=model.source_run_id,
+        model_id=model.model_id,
+        tags=candidate.tags(key),
+        description=f"Data day {candidate.day}. {candidate.report.verdict.value.capitalize()}: {candidate.report.reason}",
+    )
+
+
+def _log(registry: Registry, candidate: Candidate, *, key: str) -> LoggedModel:
+    """The package as a logged model of the retrain's run."""
+    from mlflow.entities import LoggedModelOutput
+
+    client = registry.client
+    experiment = client.get_experiment_by_name(registry.name)
+    experiment_id = experiment.experiment_id if experiment else client.create_experiment(registry.name)
+    run = os.environ.get("DAYBREAK_RUN_ID", "")
+    found = client.search_runs([experiment_id], f"tags.`{RUN_KEY}` = '{run}'")
+    run_id = found[0].info.run_id if found else None
+    model = client.create_logged_model(
+        experiment_id, name=f"{registry.name}-{candidate.day}", source_run_id=run_id, tags=candidate.tags(key)
+    )
+    schema = tfdv.load_schema_text(str(Path(candidate.uris["schema"]) / "schema.pbtxt"))
+    with tempfile.TemporaryDirectory() as folder:
+        write_package(
+            Path(folder),
+            saved_model=candidate.saved_model,
+            statistics=Path(candidate.uris["statistics"]),
+            schema=schema,
+            label=candidate.label,
+            example=first_example(Path(candidate.uris["examples"]), schema=schema, label=candidate.label),
+            model_id=model.model_id,
+            run_id=run_id,
+        )
+        client.log_model_artifacts(model.model_id, folder)
+    if run_id:
+        # Without this the run's page and the list of runs do not show the model.
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    return client.finalize_logged_model(model.model_id, "READY")

@@ -1,0 +1,131 @@
+"""One step on all replicas: forward, backward, update; and one batch of evaluation.
+
+The same code for every strategy: rows are split over the replicas, the loss of a replica is weighted so that the sum
+of the gradients is the gradient of the mean over the global batch, however unevenly the rows split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.training.epochs import split_evenly
+from components.training.rows import Column, Floats, Ints
+
+Part = tuple[Floats, Ints]
+"""Packed rows of one replica."""
+
+
+class StepResult(NamedTuple):
+    loss: float
+    """Mean over the global batch, with regularization."""
+    votes: tuple[int, ...]
+    """Per question, how many replicas voted for it: the ranks agree on stopping without talking otherwise."""
+
+
+class Steps:
+    """The compiled functions of one model under one strategy."""
+
+    def __init__(
+        self, model: keras.Model, strategy: tf.distribute.Strategy, columns: Mapping[str, Column], *, label: str
+    ) -> None:
+        self._model, self._strategy, self._label = model, strategy, label
+        self._columns = dict(columns)
+        self._replicas = strategy.num_replicas_in_sync
+        self.local_replicas = self._find_local_replicas()
+        width = {kind: sum(c.width for c in columns.values() if c.kind == kind) for kind in ("float32", "int64")}
+        self._signature = (
+            tf.TensorSpec((None, width["float32"]), tf.float32),
+            tf.TensorSpec((None, width["int64"]), tf.int64),
+        )
+        self._train_step = tf.function(self._train_on_replicas, autograph=False, reduce_retracing=True)
+        self._eval_step = tf.function(self._evaluate_on_replicas, autograph=False, reduce_retracing=True)
+
+    def split(self, take: Callable[[Any], Part], rows: slice | np.ndarray) -> dict[int, Part]:
+        """Loads the rows of this process's replicas, by replica, of a global batch `rows`."""
+        count = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+        parts = split_evenly(count, self._replicas)
+        if isinstance(rows, slice):
+            shifted = [slice(rows.start + part.start, rows.start + part.stop) for part in parts]
+            return {replica: take(shifted[replica]) for replica in self.local_replicas}
+        return {replica: take(rows[parts[replica]]) for replica in self.local_replicas}
+
+    def train(self, parts: Mapping[int, Part], *, row_count: int, votes: tuple[int, ...]) -> StepResult:
+        """One update from a global batch of `row_count` rows."""
+        loss, counted = self._train_step(
+            *self._batch(parts), self._same(float(row_count)), self._same([float(vote) for vote in votes])
+        )
+        return StepResult(float(loss), tuple(round(float(vote)) for vote in counted.numpy()))
+
+    def evaluate(self, parts: Mapping[int, Part]) -> None:
+        """Adds a batch to the model's metrics."""
+        self._eval_step(*self._batch(parts))
+
+    def _batch(self, parts: Mapping[int, Part]) -> tuple[Any, Any]:
+        return (
+            self._distribute(lambda context: tf.convert_to_tensor(parts[context.replica_id_in_sync_group][0])),
+            self._distribute(lambda context: tf.convert_to_tensor(parts[context.replica_id_in_sync_group][1])),
+        )
+
+    def _find_local_replicas(self) -> tuple[int, ...]:
+        """The replicas of this process, by their number over all processes."""
+        found: list[int] = []
+
+        def note(context: Any) -> Any:
+            found.append(context.replica_id_in_sync_group)
+            return tf.zeros(())
+
+        self._distribute(note)
+        return tuple(found)
+
+    def _same(self, value: Any) -> Any:
+        return self._distribute(lambda context: tf.constant(value, tf.float32))
+
+    def _distribute(self, value: Callable[[Any], Any]) -> Any:
+        return self._strategy.experimental_distribute_values_from_function(value)
+
+    def _train_on_replicas(self, floats: Any, ints: Any, row_count: Any, votes: Any) -> tuple[Any, Any]:
+        losses, counted = self._strategy.run(self._train_on_replica, args=(floats, ints, row_count, votes))
+        return (
+            self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None),
+            self._strategy.reduce(tf.distribute.ReduceOp.SUM, counted, axis=None),
+        )
+
+    def _train_on_replica(self, floats: Any, ints: Any, row_count: Any, votes: Any) -> tuple[Any, Any]:
+        model, (x, y) = self._model, self._unpack(floats, ints)
+        rows = tf.cast(tf.shape(y)[0], tf.float32)
+        with tf.GradientTape() as tape:
+            predictions = model(x, training=True)
+            # Keras divides the mean over this replica's rows by the number of replicas.
+            mean = model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=None, training=True) * self._replicas
+            loss = mean * rows / row_count
+            scaled = model.optimizer.scale_loss(loss)
+        variables = model.trainable_variables
+        model.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
+        self._update_metrics(x, y, predictions, mean, rows)
+        return tf.cast(loss, tf.float32), votes
+
+    def _evaluate_on_replicas(self, floats: Any, ints: Any) -> None:
+        self._strategy.run(self._evaluate_on_replica, args=(floats, ints))
+
+    def _evaluate_on_replica(self, floats: Any, ints: Any) -> None:
+        model, (x, y) = self._model, self._unpack(floats, ints)
+        predictions = model(x, training=False)
+        mean = model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=None, training=False) * self._replicas
+        self._update_metrics(x, y, predictions, mean, tf.cast(tf.shape(y)[0], tf.float32))
+
+    def _update_metrics(self, x: Any, y: Any, predictions: Any, mean: Any, rows: Any) -> None:
+        self._model._loss_tracker.update_state(mean, sample_weight=rows)
+        self._model.compute_metrics(x, y, predictions, None)
+
+    def _unpack(self, floats: Any, ints: Any) -> tuple[dict[str, Any], Any]:
+        floats, ints = (
+            tf.ensure_shape(floats, self._signature[0].shape),
+            tf.ensure_shape(ints, self._signature[1].shape),
+        )
+        features = {name: column.unpack(floats, ints) for name, column in self._columns.items()}
+        return features, tf.cast(features.pop(self._label), tf.float32)
