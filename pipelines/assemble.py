@@ -1,0 +1,195 @@
+"""From a spec to the TFX pipeline of one daily retrain.
+
+    from pipelines.assemble import assemble
+    from pipelines.spec import load_spec
+
+    pipeline, nodes = assemble(load_spec("shop"), settings)
+    compile_pipeline(pipeline, settings, spec=spec, nodes=nodes)
+
+The order of the nodes is the order of the day: data, validation, features, training, evaluation, release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.data_types import RuntimeParameter
+
+from components.anomalies.component import Anomalies
+from components.contract.component import Contract
+from components.evaluation.component import Evaluate
+from components.examples.component import Examples
+from components.registry.champion.component import Champion
+from components.registry.register.component import Register
+from components.training.component import Train
+from pipelines.manifest import Manifest
+from pipelines.settings import Settings
+from pipelines.spec import Resources, Spec, pipeline_folder
+
+# Never the default: since Beam 2.68 `DirectRunner` prefers a binary that it downloads. One process, because a
+# Beam worker process would import TensorFlow again.
+BEAM_ARGS = [
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "--direct_running_mode=in_memory",
+    "--direct_num_workers=1",
+]
+
+STAGES = {
+    "contract": "data",
+    "examples": "data",
+    "statistics": "validation",
+    "schema": "validation",
+    "anomalies": "validation",
+    "transform": "features",
+    "train": "training",
+    "champion": "evaluation",
+    "evaluate": "evaluation",
+    "register": "release",
+}
+DESCRIPTIONS = {
+    "contract": "Great Expectations on the raw day; bad rows go to quarantine",
+    "examples": "rows to tf.Example, split by a stable hash",
+    "statistics": "TensorFlow Data Validation statistics of every split",
+    "schema": "the curated schema of the pipeline folder",
+    "anomalies": "today against the schema, and against the day the champion learned from",
+    "transform": "preprocessing_fn over the day: transform graph and transformed examples",
+    "train": "the training loop, time-boxed, checkpointed, resumed exactly",
+    "champion": "the model that was live when this day was retrained",
+    "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
+    "register": "a version in the model registry, and @champion when the verdict allows it",
+}
+# Two slots for what keeps every core busy, so that two pipelines do not overrun a small machine.
+DEFAULT_RESOURCES = {
+    "transform": Resources(slots=2),
+    "train": Resources(slots=2, timeout_minutes=24 * 60),
+    "evaluate": Resources(slots=2),
+}
+
+
+def assemble(spec: Spec, settings: Settings) -> tuple[tfx.dsl.Pipeline, dict[str, dict[str, Any]]]:
+    """The TFX pipeline of `spec` and, by node id, what the manifest says about each node beyond its edges."""
+    pipeline = tfx.dsl.Pipeline(
+        pipeline_name=spec.name,
+        pipeline_root=str(settings.artifacts / spec.name),
+        components=_components(spec),
+        enable_cache=True,
+        beam_pipeline_args=BEAM_ARGS,
+    )
+    return pipeline, {node: _describe(spec, node) for node in STAGES}
+
+
+def _components(spec: Spec) -> list[BaseNode]:
+    day = RuntimeParameter(name="day", ptype=str)
+    rows_limit = RuntimeParameter(name="rows_limit", ptype=int, default=0)
+    force = RuntimeParameter(name="force", ptype=int, default=0)
+    data, label = spec.data.model_dump_json(), spec.data.label
+
+    contract = Contract(pipeline=spec.name, data=data, day=day, rows_limit=rows_limit, force=force)
+    examples = Examples(rows=contract.outputs["rows"], data=data)
+    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    schema = tfx.components.ImportSchemaGen(schema_file=f"pipelines/{spec.name}/schema.pbtxt")
+    champion = Champion(pipeline=spec.name, day=day)
+    anomalies = Anomalies(
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        champion_statistics=champion.outputs["statistics"],
+        drift=spec.drift.model_dump_json(),
+        force=force,
+    )
+    transform = tfx.components.Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn=f"pipelines.{spec.name}.features.preprocessing_fn",
+        disable_statistics=True,
+    )
+    # Anomalies refuse a day before it costs a training.
+    transform.add_upstream_node(anomalies)
+    train = Train(
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        pipeline=spec.name,
+        train=spec.train.model_dump_json(),
+        label=label,
+    )
+    evaluate = Evaluate(
+        examples=examples.outputs["examples"],
+        model=train.outputs["model"],
+        champion_model=champion.outputs["model"],
+        schema=schema.outputs["schema"],
+        transform_graph=transform.outputs["transform_graph"],
+        evaluate=spec.evaluate.model_dump_json(),
+        label=label,
+    )
+    register = Register(
+        model=train.outputs["model"],
+        model_run=train.outputs["model_run"],
+        report=evaluate.outputs["report"],
+        examples=examples.outputs["examples"],
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        transform_graph=transform.outputs["transform_graph"],
+        pipeline=spec.name,
+        day=day,
+        label=label,
+    )
+    named = {
+        "contract": contract,
+        "examples": examples,
+        "statistics": statistics,
+        "schema": schema,
+        "champion": champion,
+        "anomalies": anomalies,
+        "transform": transform,
+        "train": train,
+        "evaluate": evaluate,
+        "register": register,
+    }
+    return [component.with_id(name) for name, component in named.items()]
+
+
+def _describe(spec: Spec, node: str) -> dict[str, Any]:
+    resources = spec.resources.get(node, DEFAULT_RESOURCES.get(node, Resources()))
+    return {
+        "stage": STAGES[node],
+        "description": DESCRIPTIONS[node],
+        "slots": resources.slots,
+        "timeout_secs": resources.timeout_minutes * 60,
+        "code": _code(spec.name)[node],
+        "stamps": {
+            "contract": {"source": "components.contract.source:source_fingerprint"},
+            "schema": {"schema": "pipelines.assemble:schema_stamp"},
+            "champion": {"champion": "components.registry.champion.stamp:champion_stamp"},
+        }.get(node, {}),
+    }
+
+
+def _code(name: str) -> dict[str, tuple[str, ...]]:
+    """The modules whose source decides what a node makes; stock nodes change with the locked environment only."""
+    return {
+        "contract": ("components.contract", f"pipelines.{name}.expectations"),
+        "examples": ("components.examples",),
+        "statistics": (),
+        "schema": (),
+        "anomalies": ("components.anomalies",),
+        "transform": (f"pipelines.{name}.features",),
+        "train": (
+            "components.training",
+            "components.examples.records",
+            f"pipelines.{name}.model",
+            f"pipelines.{name}.features",
+        ),
+        "champion": ("components.registry",),
+        "evaluate": ("components.evaluation",),
+        "register": ("components.registry",),
+    }
+
+
+def schema_stamp(manifest: Manifest, parameters: Mapping[str, str | int]) -> str:
+    """Digest of the curated schema: ImportSchemaGen's own cache key holds its path only."""
+    del parameters
+    return hashlib.sha256((pipeline_folder(manifest.pipeline) / "schema.pbtxt").read_bytes()).hexdigest()[:16]

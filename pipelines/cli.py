@@ -1,0 +1,259 @@
+"""The command line, `daybreak`: local services, and a thin door to the ML environment.
+
+    daybreak up                              # PostgreSQL, Airflow, MLflow, warm worker
+    daybreak check shop && daybreak compile shop
+    daybreak run shop --day 2026-01-05       # the whole retrain in one process, without Airflow
+    daybreak explain shop --day 2026-01-05   # what was decided, and why
+    daybreak down
+
+Commands that need TensorFlow become that command in `.venvs/ml`; this process only finds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from pipelines.errors import DaybreakError, ResourceError, SpecError
+from pipelines.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+Without = Annotated[list[str] | None, typer.Option(help="Leave out airflow, mlflow or worker; may be repeated.")]
+AirflowPort = Annotated[int | None, typer.Option(help="Default: DAYBREAK_AIRFLOW_PORT, the last one used, or 8080.")]
+MLflowPort = Annotated[int | None, typer.Option(help="Default: DAYBREAK_MLFLOW_PORT, the last one used, or 5000.")]
+
+
+@app.command()
+def up(
+    without: Without = None,
+    airflow_port: AirflowPort = None,
+    mlflow_port: MLflowPort = None,
+) -> None:
+    """Start the local services and wait until they are healthy; starts again what died."""
+    from infra.services.configuration import Configuration
+    from infra.services.lifecycle import bring_up
+    from infra.services.overview import addresses
+    from infra.services.supervisor import Supervisor
+
+    configuration = Configuration.read(
+        Settings.from_environment(), airflow_port=airflow_port, mlflow_port=mlflow_port, without=without or ()
+    )
+    services, created = bring_up(configuration, report=_print)
+    running = Supervisor(configuration).processes()
+    for line in addresses(configuration, services, running=running, show_password=created):
+        _print(line)
+
+
+@app.command()
+def down() -> None:
+    """Stop the local services; nothing is left running, data and credentials stay."""
+    from infra.services.configuration import Configuration
+    from infra.services.lifecycle import bring_down
+
+    bring_down(Configuration.of_last_up(Settings.from_environment()), report=_print)
+
+
+@app.command()
+def status() -> None:
+    """Ask every service whether it works. Exit code 75 when one does not, or none runs."""
+    from infra.services.configuration import Configuration
+    from infra.services.credentials import read_services
+    from infra.services.overview import addresses, rows, table
+
+    configuration = Configuration.of_last_up(Settings.from_environment())
+    services = read_services(configuration.settings)
+    found = rows(configuration, services)
+    if not found:
+        raise ResourceError("no services are running", fix="run `daybreak up`")
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200  # a pipe has no width to keep to
+    console.print(table(found))
+    running = [row.name for row in found]
+    for line in addresses(configuration, services, running=running, show_password=False):
+        _print(line)
+    if not all(row.ok for row in found):
+        raise typer.Exit(75)
+
+
+@app.command()
+def restart(
+    name: Annotated[str, typer.Argument(help="A service as `daybreak status` names it, or `airflow` for its four.")],
+) -> None:
+    """Restart one service and wait until it is healthy."""
+    from infra.services.configuration import Configuration
+    from infra.services.lifecycle import restart as restart_service
+
+    restart_service(Configuration.of_last_up(Settings.from_environment()), name, report=_print)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine lacks, and how to mend it. Works without any environment: python3 infra/doctor.py"""
+    from infra import doctor as examination
+
+    raise typer.Exit(examination.main([]))
+
+
+@app.command()
+def demo(
+    days: Annotated[int, typer.Option(min=1, max=30, help="Simulated days.")] = 3,
+    start: Annotated[str, typer.Option(help="The first of them.")] = "2026-01-05",
+    rows: Annotated[int, typer.Option(min=0, help="Rows a day; 0: as the simulator has it.")] = 0,
+    without: Without = None,
+    airflow_port: AirflowPort = None,
+    mlflow_port: MLflowPort = None,
+) -> None:
+    """Services, simulated days of a shop, and a retrain of each through Airflow."""
+    from infra.demo import Demo
+    from infra.services.configuration import Configuration
+
+    configuration = Configuration.read(
+        Settings.from_environment(), airflow_port=airflow_port, mlflow_port=mlflow_port, without=without or ()
+    )
+    raise typer.Exit(Demo(configuration=configuration, days=days, start=start, rows=rows).run())
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(help="A pipeline.")],
+    day: Annotated[str, typer.Option(help="The data day, YYYY-MM-DD.")],
+    run_id: Annotated[str, typer.Option(help="One run of that day; by default the newest.")] = "",
+) -> None:
+    """What was decided about a day, and why."""
+    from components.decision.record import decision_path, latest_record, read_record
+    from components.decision.rendering import render_text
+
+    settings = Settings.from_environment()
+    path = decision_path(settings, name, run_id) if run_id else None
+    record = (read_record(path) if path.exists() else None) if path else latest_record(settings, name, day)
+    if record is None:
+        raise SpecError(
+            f"there is no decision record. Received: pipeline {name}, day {day}"
+            + (f", run {run_id}" if run_id else ""),
+            fix=f"`daybreak run {name} --day {day}`, or look for other days in {settings.runs / name}",
+        )
+    print(render_text(record), end="")
+
+
+@app.command(context_settings=_PASS_ON)
+def check(context: typer.Context) -> None:
+    """Check a pipeline folder without any data: daybreak check NAME"""
+    _become_ml("pipelines.check", context.args)
+
+
+@app.command("compile", context_settings=_PASS_ON)
+def compile_(context: typer.Context) -> None:
+    """Write the manifest that Airflow reads: daybreak compile NAME … | --all"""
+    _become_ml("pipelines.compile", context.args)
+
+
+@app.command(context_settings=_PASS_ON)
+def run(context: typer.Context) -> None:
+    """Retrain one day in this terminal, without Airflow: daybreak run NAME --day DAY [--force] [--skip-cache] [--rows-limit N]"""
+    _become_ml("pipelines.node", _run_arguments(context.args))
+
+
+@app.command(context_settings=_PASS_ON)
+def schema(context: typer.Context) -> None:
+    """Propose a schema from a day of data, to curate: daybreak schema NAME --day DAY"""
+    _become_ml("pipelines.schema", context.args)
+
+
+@app.command(context_settings=_PASS_ON)
+def worker(context: typer.Context) -> None:
+    """Run a warm worker in this terminal: daybreak worker --socket PATH"""
+    _become_ml("pipelines.worker", context.args)
+
+
+@app.command(context_settings=_PASS_ON)
+def generate(context: typer.Context) -> None:
+    """Simulate the shop: daybreak generate shop --days 3 --start 2026-01-05"""
+    name, *rest = context.args or [""]
+    if name != "shop":
+        raise SpecError(
+            f"only `shop` has a simulator. Received: {name or 'no name'}", fix="daybreak generate shop --days 3"
+        )
+    _become_ml("pipelines.shop.simulator", rest)
+
+
+def _run_arguments(arguments: Sequence[str]) -> list[str]:
+    """`NAME --day D --force` as the node command wants it. Other arguments are passed on.
+
+    A new run each time; `--run-id` resumes one.
+    """
+    name, *rest = arguments or [""]
+    if not name or name.startswith("-"):
+        received = name or "nothing"
+        raise SpecError(f"the pipeline comes first. Received: {received}", fix="daybreak run shop --day 2026-01-05")
+    passed: list[str] = []
+    day = run_id = ""
+    words = iter(rest)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in ("--rows-limit", "--day", "--run-id"):
+            value = value if equals else next(words, "")
+        if option == "--force":
+            passed += ["--set", "force=1"]
+        elif option == "--rows-limit":
+            passed += ["--set", f"rows_limit={value}"]
+        elif option == "--day":
+            day = value
+        elif option == "--run-id":
+            run_id = value
+        else:
+            passed.append(word)
+    if not day:
+        raise SpecError(
+            "`--day` says which day to retrain. Received: none", fix=f"daybreak run {name} --day 2026-01-05"
+        )
+    run_id = run_id or f"{name}-{day}-{secrets.token_hex(4)}"
+    manifest = Settings.from_environment().manifests / f"{name}.json"
+    return ["run-all", "--manifest", str(manifest), "--run-id", run_id, "--day", day, *passed]
+
+
+def _become_ml(module: str, arguments: Sequence[str]) -> NoReturn:
+    """Replaces this process by `python -m module …` of the ML environment, so that signals and exit code are its own."""
+    settings = Settings.from_environment()
+    python = settings.python("ml")
+    if not python.exists():
+        raise ResourceError(f"the ML environment is not built. Received: no {python}", fix="run `make env`")
+    paths = [str(settings.home), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    sys.stdout.flush()
+    os.execv(python, [str(python), "-m", module, *arguments])
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+@contextlib.contextmanager
+def _errors_end_in_exit_codes() -> Iterator[None]:
+    try:
+        yield
+    except DaybreakError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; `daybreak status` says what runs", file=sys.stderr)
+        sys.exit(130)
+
+
+def main() -> None:
+    with _errors_end_in_exit_codes():
+        app(prog_name=Path(sys.argv[0]).name if sys.argv else "daybreak", standalone_mode=True)
+
+
+if __name__ == "__main__":
+    main()
