@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import concurrent.futures
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+from tfx.types import standard_artifacts
+
+from components.decision.report import Verdict
+from components.registry.champion.executor import ChampionExecutor
+from components.registry.champion.stamp import champion_stamp
+from components.registry.package import model_key
+from components.registry.register.executor import register
+from components.registry.versions import CHALLENGER, CHAMPION, PREVIOUS, Registry
+from pipelines.errors import TransientError
+from pipelines.manifest import Manifest
+from pipelines.settings import Settings
+from tests.components.registry.conftest import Make
+
+
+def alias(registry: Registry, name: str) -> str | None:
+    version = registry.by_alias(name)
+    return version.version if version else None
+
+
+def stamp(registry: Registry, day: str) -> str:
+    return champion_stamp(Manifest(pipeline=registry.name, ir="", ir_digest="", nodes=()), {"day": day})
+
+
+def test_accepted_candidates_become_champion_one_after_the_other(registry: Registry, make_candidate: Make) -> None:
+    first = register(registry, make_candidate("2026-01-05", weight=0.1))
+    assert (first.version, first.champion_before, first.champion_after) == ("1", None, "1")
+    second = register(registry, make_candidate("2026-01-06", weight=0.2))
+    assert (second.version, second.champion_before, second.champion_after) == ("2", "1", "2")
+    assert set(second.aliases) == {CHAMPION, CHALLENGER}
+    assert (alias(registry, CHAMPION), alias(registry, PREVIOUS)) == ("2", "1")
+
+
+def test_the_same_model_of_the_same_day_is_one_version(registry: Registry, make_candidate: Make) -> None:
+    first = register(registry, make_candidate("2026-01-05"))
+    again = register(registry, make_candidate("2026-01-05"))
+    assert (again.version, again.reused, again.champion_before) == (first.version, True, None)
+    other = register(registry, make_candidate("2026-01-05", weight=0.9))
+    assert other.version == "2"
+
+
+def test_a_refused_candidate_is_not_registered(registry: Registry, make_candidate: Make) -> None:
+    register(registry, make_candidate("2026-01-05"))
+    refused = register(registry, make_candidate("2026-01-06", weight=0.2, verdict=Verdict.REFUSED))
+    assert (refused.version, refused.champion_after) == (None, "1")
+    assert "as bound" in refused.reason
+    assert alias(registry, CHAMPION) == "1"
+
+
+@pytest.mark.parametrize("verdict", [Verdict.INCONCLUSIVE, Verdict.NOT_EVALUABLE])
+def test_without_an_accepting_verdict_it_stays_challenger(
+    registry: Registry, make_candidate: Make, verdict: Verdict
+) -> None:
+    registered = register(registry, make_candidate("2026-01-05", verdict=verdict))
+    assert (registered.aliases, alias(registry, CHAMPION)) == ((CHALLENGER,), None)
+
+
+def test_a_backfilled_day_meets_the_champion_of_its_time_and_dethrones_nobody(
+    registry: Registry, make_candidate: Make
+) -> None:
+    register(registry, make_candidate("2026-01-05", weight=0.1))
+    register(registry, make_candidate("2026-01-09", weight=0.2))
+    late = register(registry, make_candidate("2026-01-07", weight=0.3))
+    assert (late.version, late.champion_before) == ("3", "1")
+    assert alias(registry, CHAMPION) == "2"
+    assert "later day" in late.reason
+    later = registry.champion_of(datetime.date(2026, 1, 8))
+    assert later is not None and later.version == "3"
+
+
+def test_the_stamp_names_the_champion_a_day_meets(registry: Registry, make_candidate: Make) -> None:
+    assert stamp(registry, "2026-01-05") == "none"
+    register(registry, make_candidate("2026-01-05"))
+    assert stamp(registry, "2026-01-05") == "none"
+    assert stamp(registry, "2026-01-06") == "version 1"
+
+
+def test_two_registrations_at_once_make_one_version(registry: Registry, make_candidate: Make) -> None:
+    candidates = [make_candidate("2026-01-05") for _ in range(3)]
+
+    def once(index: int) -> str | None:
+        with registry.locked():
+            return register(registry, candidates[index]).version
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(once, range(3))) == ["1", "1", "1"]
+
+
+def test_the_version_tells_its_lineage_and_loads(registry: Registry, make_candidate: Make, tmp_path: Path) -> None:
+    import mlflow
+    import mlflow.artifacts
+    from mlflow.models import Model
+
+    mlflow.set_tracking_uri(registry.uri)
+
+    candidate = make_candidate("2026-01-05")
+    register(registry, candidate)
+    version = registry.client.get_model_version(registry.name, "1")
+    assert version.tags["daybreak.day"] == "2026-01-05"
+    assert version.tags["daybreak.examples_uri"] == candidate.uris["examples"]
+    folder = Path(
+        mlflow.artifacts.download_artifacts(
+            artifact_uri=version.source, dst_path=str(tmp_path / "there"), tracking_uri=registry.uri
+        )
+    )
+    model = Model.load(str(folder))
+    assert model.signature.inputs.input_names() == ["price", "city"]
+    assert json.loads((folder / "input_example.json").read_text()) == {"price": 1.5, "city": "a"}
+    assert model_key(folder / "saved_model") == model_key(candidate.saved_model)
+
+
+def test_the_champion_node_fetches_model_and_statistics(
+    registry: Registry, make_candidate: Make, tmp_path: Path
+) -> None:
+    candidate = make_candidate("2026-01-05")
+    for day, there in (("2026-01-05", False), ("2026-01-06", True)):
+        register(registry, candidate)
+        outputs = {"model": [standard_artifacts.Model()], "statistics": [standard_artifacts.ExampleStatistics()]}
+        for name, artifacts in outputs.items():
+            artifacts[0].uri = str(tmp_path / day / name)
+            Path(artifacts[0].uri).mkdir(parents=True)
+        ChampionExecutor().Do({}, outputs, {"pipeline": registry.name, "day": day})
+        model = outputs["model"][0]
+        assert (model.get_string_custom_property("absent") == "yes") is not there
+        assert (Path(model.uri) / "Format-Serving" / "saved_model.pb").exists() is there
+        assert sorted(path.name for path in Path(model.uri).iterdir()) == (["Format-Serving"] if there else [])
+        assert (Path(outputs["statistics"][0].uri) / "Split-train" / "FeatureStats.pb").exists() is there
+
+
+def test_without_a_registry_the_error_is_transient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(TransientError, match="daybreak up"):
+        Registry.connect(Settings(home=tmp_path, state=tmp_path), "toy")

@@ -1,0 +1,75 @@
+"""What a node raised becomes an exit code, a place and a way out."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ml_metadata")
+
+from pipelines.errors import DataError, DaybreakError, ResourceError, TransientError, UserCodeError
+from pipelines.node.failures import explain
+
+HERE = Path(__file__)
+
+
+def raised(error: BaseException, *, cause: BaseException | None = None) -> BaseException:
+    try:
+        raise error from cause
+    except BaseException as caught:
+        return caught
+
+
+def explained(error: BaseException, *, user_code: tuple[Path, ...] = ()) -> DaybreakError:
+    return explain(error, user_code=user_code, place="shop/train of 2026-01-05")
+
+
+def test_our_own_error_in_the_chain_wins() -> None:
+    found = explained(raised(RuntimeError("beam says"), cause=DataError("no day", fix="wait")), user_code=(HERE,))
+    assert isinstance(found, DataError)
+    assert str(found) == "shop/train of 2026-01-05: no day\n  Fix: wait"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        MemoryError(),
+        RuntimeError("/x/y: No space left on device; while writing"),
+    ],
+)
+def test_full_disk_and_memory_beat_the_users_line(error: BaseException) -> None:
+    found = explained(raised(error), user_code=(HERE.parent,))
+    assert isinstance(found, ResourceError) and found.retryable
+
+
+def test_the_users_line_is_named() -> None:
+    found = explained(raised(ValueError("bad shape")), user_code=(HERE.parent,))
+    assert isinstance(found, UserCodeError) and not found.retryable
+    assert f"{HERE}:" in str(found) and "ValueError: bad shape" in str(found)
+
+
+def test_the_users_line_is_found_in_a_message_that_carries_a_traceback() -> None:
+    text = f'Traceback (most recent call last):\n  File "{HERE}", line 7, in f\nKeyError: "price" [while running]'
+    found = explained(raised(RuntimeError(text)), user_code=(HERE.parent / "elsewhere", HERE))
+    assert f"{HERE}:7" in str(found) or f"{HERE}:" in str(found)
+    assert "price" in str(found)
+
+
+def test_a_syntax_error_names_the_users_file() -> None:
+    error = SyntaxError("invalid syntax", (str(HERE.parent / "shop" / "model.py"), 3, 1, "def", 3, 2))
+    found = explained(error, user_code=(HERE.parent / "shop",))
+    assert isinstance(found, UserCodeError) and "model.py:3" in str(found)
+
+
+def test_lost_connections_are_worth_a_retry() -> None:
+    found = explained(raised(ConnectionResetError("gone")))
+    assert isinstance(found, TransientError) and found.retryable
+
+
+def test_anything_else_is_not_retried() -> None:
+    found = explained(raised(AssertionError()))
+    assert type(found) is DaybreakError and found.exit_code == 70
+    assert "AssertionError: (no message)" in str(found)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.errors import SpecError
+from pipelines.spec import Spec, load_spec, parse_spec
+
+MINIMAL: dict[str, Any] = {
+    "name": "toy",
+    "data": {
+        "source": {"format": "csv", "path": "data/{day}.csv"},
+        "columns": {"user": "string", "price": "float", "bought": "int"},
+        "label": "bought",
+        "split_key": "user",
+    },
+    "schedule": {"start": "2026-01-01"},
+}
+
+
+def spec_with(**changes: Any) -> Spec:
+    """MINIMAL with `path__to__key=value` replaced."""
+    raw = copy.deepcopy(MINIMAL)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = raw
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return parse_spec(yaml.safe_dump(raw), file="toy/pipeline.yaml")
+
+
+def test_minimal_spec_has_defaults_and_is_frozen() -> None:
+    spec = spec_with()
+    assert spec.data.splits == {"train": 4, "eval": 1}
+    assert spec.budget.warn_after_hours == 18
+    with pytest.raises(ValueError, match="frozen"):
+        spec.name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"nonsense": 1}, "`nonsense`: no such setting"),
+        ({"data__label": "missing"}, "`label` names the column 'missing'"),
+        ({"data__split_key": "missing"}, "`split_key` names the column 'missing'"),
+        ({"data__source__path": "data/all.csv"}, "a day is found either by"),
+        ({"data__source__time_column": "user"}, "a day is found either by"),
+        ({"data__splits": {"train": 1}}, "`splits` needs `train` and `eval`"),
+        ({"data__max_quarantined": 2}, "`data.max_quarantined`"),
+        ({"schedule__timezone": "Mars/Olympus"}, "IANA name"),
+        ({"train": {"devices": 2}}, "`strategy: single` trains on one device"),
+        ({"train": {"strategy": "mirrored", "devices": 3, "batch_size": 100}}, "must be a multiple of `devices` 3"),
+        ({"train": {"budget_minutes": 100}, "budget": {"hours": 1}}, "exceeds `budget.hours` 1"),
+        ({"budget": {"hours": 2, "warn_hours": 3}}, "must be below `hours` 2"),
+        ({"evaluate": {"slices": [["colour"]]}}, "`evaluate.slices` names colour"),
+        ({"evaluate": {"bounds": [{"metric": "f1", "min": 0.1}]}}, "'f1', which is not in `metrics`"),
+        ({"evaluate": {"bounds": [{"metric": "auc"}]}}, "needs `min` or `max`"),
+        ({"evaluate": {"bounds": [{"metric": "auc", "min": 0.9, "max": 0.1}]}}, "min 0.9 above max 0.1"),
+        ({"drift": {"l_infinity": {"colour": 0.1}}}, "`drift.l_infinity` names colour"),
+    ],
+)
+def test_contradictions_name_file_path_and_received(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError) as raised:
+        spec_with(**changes)
+    message = str(raised.value)
+    assert words in message
+    assert message.startswith("toy/pipeline.yaml: ")
+    assert "Received: " in message
+    assert "Fix: " in message
+
+
+def test_all_problems_come_at_once() -> None:
+    with pytest.raises(SpecError, match=r"2 problem\(s\)"):
+        spec_with(nonsense=1, data__max_quarantined=7)
+
+
+@pytest.mark.parametrize("text", ["", "- a", "name: [", "just words"])
+def test_what_is_no_mapping_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="Fix: "):
+        parse_spec(text)
+
+
+def test_unknown_pipeline_lists_the_known_ones() -> None:
+    with pytest.raises(SpecError, match="Received: name='nowhere'"):
+        load_spec("nowhere")
+
+
+def test_the_contract_is_light() -> None:
+    heavy = {"tensorflow", "tfx", "apache_beam", "mlflow", "pandas", "numpy", "airflow", "sqlalchemy"}
+    code = (
+        "import sys, pipelines.spec, pipelines.manifest, pipelines.outcome, pipelines.settings, pipelines.errors;"
+        f"print(sorted({heavy!r} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
