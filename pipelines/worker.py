@@ -227,8 +227,8 @@ class Worker:
             code = os.waitstatus_to_exitcode(status)
             code = code if code >= 0 else 128 - code
             _signal_node(pid, signal.SIGKILL)  # what the node itself started must not outlive it
-            _log(f"node {pid} ended with exit code {code}")
             for job in [job for job in self._jobs if job.pid == pid]:
+                _log(f"node {pid} ended with exit code {code}")
                 _send(job, {"exit": code})
                 self._forget(job)
 
@@ -392,8 +392,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     _log(f"ready after {time.monotonic() - started:.1f} s: {len(sys.modules)} modules, listening at {path}")
     for problem in unfit_to_fork():
         _log(f"nodes may hang: {problem}")
+    _prepare_metadata()
     Worker(listener, imported=imported, command=command).serve(jobs)
     return 0
+
+
+def _prepare_metadata() -> None:
+    """In a child, because no connection may be open when a node is forked. A node does it itself when this fails."""
+    parent = os.getpid()
+    if os.fork():
+        return
+    try:
+        _leave_worker(parent)
+        from pipelines.node.metadata import prepare
+
+        prepare(Settings.from_environment(), os.environ)
+    except Exception as error:  # noqa: BLE001  # of whatever kind: the first node says it in its own log
+        _log(f"the metadata database is not prepared: {error}")
+    finally:
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,12 @@ def _postgresql(*, host: str, port: str, user: str, password: str, name: str) ->
     return config
 
 
+def prepare(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Creates the tables of a new database, which takes seconds that the first node would pay."""
+    with Connection(connection_config(settings, environ)):
+        pass
+
+
 class Connection(metadata.Metadata):  # type: ignore[misc]
     """What TFX's launcher is given. Nested sections share one; not for several threads at once."""
 

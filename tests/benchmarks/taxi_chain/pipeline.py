@@ -18,6 +18,7 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types.channel import Channel
 
+from pipelines.assemble import BEAM_ARGS
 from pipelines.settings import Settings
 
 NAME = "taxi_chain"
@@ -41,12 +42,12 @@ def create_pipeline(
     *,
     pipeline_root: str = "",
     push_folder: str | None = None,
-    beam_args: Sequence[str] = tuple(IN_MEMORY),
+    beam_args: Sequence[str] = tuple(BEAM_ARGS),
     metadata: Any = None,
     data: Path | None = None,
     train_steps: int | None = None,
 ) -> tfx.dsl.Pipeline:
-    """Nine nodes. `metadata` is an MLMD connection for TFX's own runners; ours brings its own."""
+    """Nine nodes; Beam as the retrain configures it unless told otherwise. `metadata` is an MLMD connection for TFX's own runners; ours brings its own."""
     return tfx.dsl.Pipeline(
         pipeline_name=NAME,
         pipeline_root=pipeline_root,
