@@ -194,7 +194,9 @@ def test_users_never_seen_get_calibrated_probabilities_whatever_the_seed(
     half, spec = data_half("shop", DAYS[0], tmp_path / "half"), load_spec("shop").train
     output, features = transform(records_of(half.examples, "train"), "shop", tmp_path)
     unseen = apply(output, records_of(half.examples, "eval"))
-    assert (unseen["user_id"] == output.vocabulary_size_by_name("user_id")).all()
+    nobody = output.vocabulary_size_by_name("user_id")
+    assert (unseen["user_id"] == nobody).all()
+    assert (features["user_id"] == nobody).mean() > 0.2, "rare users train the id that new ones get"
     clicks = unseen["clicked"].mean()
     for seed in (1, 3):
         keras.utils.set_random_seed(seed)
