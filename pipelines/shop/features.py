@@ -10,6 +10,9 @@ import tensorflow_transform as tft
 VOCABULARIES = {"user_id": 5000, "item_id": 2000, "category": 100, "country": 50, "device": 10}
 """Largest vocabulary of each categorical column; what is rarer shares one id after the last."""
 OUT_OF_VOCABULARY = 1
+RARE_USER = 15
+"""Impressions below which a user shares the id of users never seen. Every user of the eval split is new: were none rare,
+that id would keep its random first embedding, and the mean prediction would be up to 45 % off."""
 SEQUENCES = {"recent_items": "item_id", "recent_categories": "category"}
 """Sequence columns, and the vocabulary each shares."""
 SEQUENCE_LENGTH = 8
@@ -31,7 +34,8 @@ def preprocessing_fn(inputs: Tensors) -> dict[str, tf.Tensor]:
     }
     files = {}
     for name, limit in VOCABULARIES.items():
-        files[name] = tft.vocabulary(_flat(inputs[name]), top_k=limit, vocab_filename=name)
+        rare = RARE_USER if name == "user_id" else None
+        files[name] = tft.vocabulary(_flat(inputs[name]), top_k=limit, frequency_threshold=rare, vocab_filename=name)
         outputs[name] = _ids(_flat(inputs[name]), files[name])
     for name, vocabulary in SEQUENCES.items():
         outputs[name] = _padded(_sparse_ids(inputs[name], files[vocabulary]), SEQUENCE_LENGTH)
