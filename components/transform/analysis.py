@@ -1,0 +1,248 @@
+"""Analyzers in one pass per phase over the row groups, by the graph of operations that TensorFlow Transform plans.
+
+    model = Analysis(trace).model(run)        # SavedModel with every constant in place
+
+TensorFlow Transform turns that graph into Beam transforms of its own. Here two visitors walk it: `_Planner` collects
+what each phase measures, `_Interpreter` measures a phase when it meets it, and computes the rest on the spot.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+from apache_beam.utils.shared import Shared
+from tensorflow_transform import analyzer_nodes, nodes, tf_utils
+from tensorflow_transform.analyzers import _VocabOrderingType
+from tensorflow_transform.beam import analysis_graph_builder, beam_nodes
+from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
+
+from components.aggregation import Aggregate, Kernel
+from components.examples.records import RowGroup, read
+from components.transform import vocabulary
+from components.transform.graph import Graph, input_config
+from components.transform.tracing import Binding, Trace
+
+Arrays = Sequence[npt.NDArray[Any]]
+Run = Callable[[Kernel[RowGroup, Any]], Any]
+"""Aggregates the analysed row groups by a kernel."""
+
+_COUNTED = (_VocabOrderingType.FREQUENCY, _VocabOrderingType.WEIGHTED_FREQUENCY)
+
+
+class Measure(Protocol):
+    """What one analyzer needs of every row group. It pickles."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the tensors it measures."""
+
+    def partial(self, values: Arrays) -> Any: ...
+
+    def merge(self, partials: Sequence[Any]) -> Any: ...
+
+
+class Combined:
+    """A `Combiner` of TensorFlow Transform: numpy on whole batches."""
+
+    def __init__(self, label: str, keys: tuple[str, ...], combiner: analyzer_nodes.Combiner) -> None:
+        self.label, self.keys, self._combiner = label, keys, combiner
+
+    def partial(self, values: Arrays) -> Any:
+        combiner = self._combiner
+        return combiner.compact(combiner.add_input(combiner.create_accumulator(), values))
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        return self._combiner.merge_accumulators(partials)
+
+
+class Counted:
+    """Tokens and their counts, or sums of weights."""
+
+    def __init__(self, label: str, keys: tuple[str, ...]) -> None:
+        self.label, self.keys = label, keys
+
+    def partial(self, values: Arrays) -> Any:
+        return vocabulary.count(*values)
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        return vocabulary.merge(partials)
+
+
+class PhaseKernel(Kernel[RowGroup, list[Any]]):
+    """Applies the SavedModel of a phase to a row group, and feeds everything measured in it."""
+
+    def __init__(self, model: Path, config: TensorAdapterConfig, measures: Sequence[Measure]) -> None:
+        self._model, self._config, self._measures = model, config, tuple(measures)
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        outputs = {key for measure in self._measures for key in measure.keys}
+        self._graph = self._shared.acquire(lambda: Graph(self._model, self._config, sorted(outputs)))
+
+    def partial(self, element: RowGroup) -> list[Any]:
+        found = self._graph(read(element, self._config.arrow_schema.names))
+        return [measure.partial([found[key] for key in measure.keys]) for measure in self._measures]
+
+    def merge(self, partials: Sequence[list[Any]]) -> list[Any]:
+        return [measure.merge(parts) for measure, *parts in zip(self._measures, *partials, strict=True)]
+
+
+class Analysis:
+    """The plan of one traced `preprocessing_fn`."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._root, _, _ = analysis_graph_builder.build(trace.graph, trace.inputs, trace.outputs)
+        planner = _Planner()
+        nodes.Traverser(planner).visit_value_node(self._root)
+        self._phases = planner.phases
+        self.unsupported = planner.unsupported
+        """Analyzers without a kernel: with one of them, all are left to TensorFlow Transform."""
+
+    def model(self, run: Run) -> Path:
+        """Runs every phase; the SavedModel with all constants."""
+        model: Path
+        model, _ = nodes.Traverser(_Interpreter(self._trace, self._phases, run)).visit_value_node(self._root)
+        return model
+
+
+Phases = Mapping[str, Sequence[Measure]]
+"""What each phase measures, by the label of its `ApplySavedModel`."""
+
+
+class _Planner(nodes.Visitor):  # type: ignore[misc]
+    """The value of a node is the label of the phase that it reads, and which tensors of it."""
+
+    def __init__(self) -> None:
+        self.phases: dict[str, list[Measure]] = defaultdict(list)
+        self.unsupported: list[str] = []
+
+    def visit(self, operation: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        value = inputs[0] if inputs else None
+        match operation:
+            case beam_nodes.ApplySavedModel(label=label):
+                value = (label, ())
+            case beam_nodes.ExtractFromDict(keys=tuple(keys)):
+                value = (value[0], keys)
+            case analyzer_nodes.PackedCombineAccumulate():
+                for part in operation.combiners:
+                    self.phases[value[0]].append(Combined(part.label, tuple(part.keys), part.combiner))
+            case analyzer_nodes.VocabularyAccumulate() if operation.vocab_ordering_type in _COUNTED:
+                self.phases[value[0]].append(Counted(operation.label, value[1]))
+            case analyzer_nodes.VocabularyPrune(key_fn=None):
+                pass
+            case _ if type(operation) not in _COMPUTED:
+                self.unsupported.append(f"{type(operation).__name__} {operation.label}")
+        return (value,) * operation.num_outputs
+
+    def validate_value(self, value: Any) -> None:
+        del value
+
+
+_COMPUTED = {
+    beam_nodes.CreateSavedModel,
+    beam_nodes.CreateTensorBinding,
+    beam_nodes.ExtractFromDict,
+    beam_nodes.ExtractInputForSavedModel,
+    beam_nodes.Flatten,
+    analyzer_nodes.AddKey,
+    analyzer_nodes.CacheableCombineMerge,
+    analyzer_nodes.ExtractCombineMergeOutputs,
+    analyzer_nodes.ExtractPackedCombineMergeOutputs,
+    analyzer_nodes.ExtractVocabularyReservedTokens,
+    analyzer_nodes.PackedCombineMerge,
+    analyzer_nodes.VocabularyCount,
+    analyzer_nodes.VocabularyMerge,
+    analyzer_nodes.VocabularyOrderAndWrite,
+}
+"""What `_Interpreter` computes from merged partials."""
+
+
+class _Interpreter(nodes.Visitor):  # type: ignore[misc]
+    """The value of a node is what TensorFlow Transform's Beam transform would put into the collection."""
+
+    def __init__(self, trace: Trace, phases: Phases, run: Run) -> None:
+        self._trace, self._phases, self._run = trace, phases, run
+
+    def validate_value(self, value: Any) -> None:
+        del value
+
+    def visit(self, operation: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        match operation:
+            case analyzer_nodes.ExtractCombineMergeOutputs() | analyzer_nodes.ExtractPackedCombineMergeOutputs():
+                return tuple(inputs[0])
+            case _:
+                return (self._value(operation, inputs),)
+
+    def _value(self, operation: Any, inputs: tuple[Any, ...]) -> Any:
+        first = inputs[0] if inputs else None
+        match operation:
+            case beam_nodes.CreateSavedModel(output_signature=tensors):
+                return self._trace.write_model(list(inputs), tensors), tensors
+            case beam_nodes.CreateTensorBinding(tensor_name=tensor, dtype_enum=dtype):
+                return Binding(tensor, first, dtype)
+            case beam_nodes.ApplySavedModel(label=label):
+                return self._measure(label, *inputs[0])
+            case beam_nodes.ExtractFromDict(keys=str(label)):
+                return first[label]
+            case analyzer_nodes.VocabularyAccumulate(label=label):
+                return first[label]
+            case analyzer_nodes.AddKey(key=key):
+                return (key, first)
+            case beam_nodes.Flatten():
+                return inputs
+            case analyzer_nodes.PackedCombineMerge(combiners=parts):
+                found = dict(first)
+                return {part.label: part.combiner.extract_output(found[part.keys[0]]) for part in parts}
+            case analyzer_nodes.CacheableCombineMerge(combiner=combiner):
+                return combiner.extract_output(first)
+            case analyzer_nodes.VocabularyCount():
+                return np.int64(max(len(first), 1))
+            case analyzer_nodes.VocabularyPrune():
+                return vocabulary.prune(
+                    first,
+                    threshold=operation.frequency_threshold,
+                    top_k=operation.top_k,
+                    dtype=operation.input_dtype,
+                )
+            case analyzer_nodes.ExtractVocabularyReservedTokens(name=name):
+                return tf_utils.fetch_vocabulary_reserved_tokens(self._trace.graph, name).tolist()
+            case analyzer_nodes.VocabularyOrderAndWrite():
+                return str(vocabulary.write(self._trace.folder, first, operation, *inputs[1:]))
+            case _:  # what only hands on: the input, an extracted tensor, merged counts
+                return first
+
+    def _measure(self, label: str, model: Path, tensors: Mapping[str, Any]) -> dict[str, Any]:
+        measures = self._phases[label]
+        config = input_config(self._trace.schema, self._trace.input_names(tensors))
+        merged = self._run(PhaseKernel(model, config, measures))
+        return {measure.label: partial for measure, partial in zip(measures, merged, strict=True)}
+
+
+def run_with_beam(
+    kernel: Kernel[RowGroup, Any], row_groups: Sequence[RowGroup], pipeline: beam.Pipeline, path: Path
+) -> Any:
+    """The merged partial of all row groups, which travels through `path`: workers share a file system with us."""
+    with pipeline:
+        _ = (
+            pipeline
+            | "RowGroups" >> beam.Create(list(enumerate(row_groups)), reshuffle=False)
+            | Aggregate(kernel)
+            | "Write" >> beam.Map(_write, path)
+        )
+    with path.open("rb") as file:
+        return pickle.load(file)  # noqa: S301  # our own file, a moment ago
+
+
+def _write(merged: Any, path: Path) -> None:
+    path.write_bytes(pickle.dumps(merged))
