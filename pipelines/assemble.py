@@ -26,6 +26,7 @@ from components.examples.component import Examples
 from components.registry.champion.component import Champion
 from components.registry.register.component import Register
 from components.training.component import Train
+from components.transform.component import Transform
 from pipelines.manifest import Manifest
 from pipelines.settings import Settings
 from pipelines.spec import Resources, Spec, pipeline_folder
@@ -102,11 +103,10 @@ def _components(spec: Spec) -> list[BaseNode]:
         drift=spec.drift.model_dump_json(),
         force=force,
     )
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=examples.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn=f"pipelines.{spec.name}.features.preprocessing_fn",
-        disable_statistics=True,
     )
     # Anomalies refuse a day before it costs a training.
     transform.add_upstream_node(anomalies)
@@ -178,10 +178,15 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
         "statistics": (),
         "schema": (),
         "anomalies": ("components.anomalies",),
-        "transform": (f"pipelines.{name}.features",),
+        "transform": (
+            "components.transform",
+            "components.aggregation",
+            "components.examples.records",
+            f"pipelines.{name}.features",
+        ),
         "train": (
             "components.training",
-            "components.examples.records",
+            "components.transform.blocks",
             f"pipelines.{name}.model",
             f"pipelines.{name}.features",
         ),

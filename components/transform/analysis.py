@@ -137,6 +137,8 @@ class _Planner(nodes.Visitor):  # type: ignore[misc]
             case analyzer_nodes.PackedCombineAccumulate():
                 for part in operation.combiners:
                     self.phases[value[0]].append(Combined(part.label, tuple(part.keys), part.combiner))
+            case analyzer_nodes.CacheableCombineAccumulate():  # the only one of its phase
+                self.phases[value[0]].append(Combined(operation.label, value[1], operation.combiner))
             case analyzer_nodes.VocabularyAccumulate() if operation.vocab_ordering_type in _COUNTED:
                 self.phases[value[0]].append(Counted(operation.label, value[1]))
             case analyzer_nodes.VocabularyPrune(key_fn=None):
@@ -195,8 +197,8 @@ class _Interpreter(nodes.Visitor):  # type: ignore[misc]
                 return self._measure(label, *inputs[0])
             case beam_nodes.ExtractFromDict(keys=str(label)):
                 return first[label]
-            case analyzer_nodes.VocabularyAccumulate(label=label):
-                return first[label]
+            case analyzer_nodes.VocabularyAccumulate() | analyzer_nodes.CacheableCombineAccumulate():
+                return first[operation.label]
             case analyzer_nodes.AddKey(key=key):
                 return (key, first)
             case beam_nodes.Flatten():

@@ -92,7 +92,7 @@ def write_shard(
     rows = len(next(iter(arrays.values())))
     floats, ints = (_pack(arrays, columns, kind, rows) for kind in KINDS)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"data_tfrecord-{index:05d}-of-{count:05d}"
+    path = folder / _name(index, count)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with tf.io.TFRecordWriter(str(temporary)) as writer:
@@ -114,9 +114,22 @@ def _pack(arrays: Mapping[str, npt.NDArray[Any]], columns: Columns, kind: Kind, 
     return matrix
 
 
+def _name(index: int, count: int) -> str:
+    return f"data_tfrecord-{index:05d}-of-{count:05d}"
+
+
 def shards(folder: Path, split: str) -> list[Path]:
-    """The shards of a split, in name order; temporary files are left out."""
-    return sorted((folder / f"Split-{split}").glob("data_tfrecord-*"))
+    """The shards of a split, in name order; temporary files are left out.
+
+    Raises:
+        DataError: some are missing, by the count in the names.
+    """
+    found = sorted((folder / f"Split-{split}").glob("data_tfrecord-*"))
+    if found:
+        count = int(found[0].name.rpartition("-")[2])
+        if [path.name for path in found] != [_name(index, count) for index in range(count)]:
+            raise _damaged(found[0].parent, f"{len(found)} shards of {count}")
+    return found
 
 
 def read_columns(path: Path) -> dict[str, Column]:
@@ -200,7 +213,7 @@ def _reporting(path: Path) -> Iterator[None]:
 
 def _damaged(path: Path, words: str) -> DataError:
     return DataError(
-        f"a shard of transformed examples must be whole. Received: {words}",
+        f"transformed examples must be whole. Received: {words}",
         fix="run the transform node again",
         place=str(path),
     )

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import tensorflow_transform as tft
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -19,6 +18,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import Artifact, artifact_utils
 
 from components.examples.records import RowGroup, row_groups
+from components.transform import fallback
 from components.transform.analysis import Analysis, run_with_beam
 from components.transform.application import Apply
 from components.transform.blocks import describe
@@ -59,6 +59,9 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
     def _analyze(self, traced: Trace, groups: list[RowGroup]) -> Path:
         """The SavedModel with all constants."""
         analysis = Analysis(traced)
+        if analysis.unsupported:
+            print(f"analyzed by TensorFlow Transform, many times slower, because of {bounded(analysis.unsupported)}")
+            return fallback.analyze(traced, groups, self._make_beam_pipeline())
         merged = traced.folder / "merged"
         return analysis.model(lambda kernel: run_with_beam(kernel, groups, self._make_beam_pipeline(), merged))
 

@@ -61,7 +61,7 @@ class Trace:
             self.fingerprint,
             {bound.tensor: tf.constant(bound.value, tf.dtypes.as_dtype(bound.dtype)) for bound in bindings},
             {name: tensor.name for name, tensor in tensors.items()} if plain else {},
-            tf.saved_model.SaveOptions(),
+            save_options=None,
         )
         return path
 
