@@ -25,6 +25,7 @@ from components.evaluation.component import Evaluate
 from components.examples.component import Examples
 from components.registry.champion.component import Champion
 from components.registry.register.component import Register
+from components.statistics.component import Statistics
 from components.training.component import Train
 from components.transform.component import Transform
 from pipelines.manifest import Manifest
@@ -55,7 +56,7 @@ STAGES = {
 }
 DESCRIPTIONS = {
     "contract": "Great Expectations on the raw day; bad rows go to quarantine",
-    "examples": "rows to tf.Example, split by a stable hash",
+    "examples": "rows as columns of lists, split by a stable hash",
     "statistics": "TensorFlow Data Validation statistics of every split",
     "schema": "the curated schema of the pipeline folder",
     "anomalies": "today against the schema, and against the day the champion learned from",
@@ -93,7 +94,7 @@ def _components(spec: Spec) -> list[BaseNode]:
 
     contract = Contract(pipeline=spec.name, data=data, day=day, rows_limit=rows_limit, force=force)
     examples = Examples(rows=contract.outputs["rows"], data=data)
-    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    statistics = Statistics(examples=examples.outputs["examples"])
     schema = tfx.components.ImportSchemaGen(schema_file=f"pipelines/{spec.name}/schema.pbtxt")
     champion = Champion(pipeline=spec.name, day=day)
     anomalies = Anomalies(
@@ -175,7 +176,7 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
     return {
         "contract": ("components.contract", f"pipelines.{name}.expectations"),
         "examples": ("components.examples",),
-        "statistics": (),
+        "statistics": ("components.statistics", "components.aggregation", "components.examples.records"),
         "schema": (),
         "anomalies": ("components.anomalies",),
         "transform": (
@@ -191,7 +192,7 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             f"pipelines.{name}.features",
         ),
         "champion": ("components.registry",),
-        "evaluate": ("components.evaluation",),
+        "evaluate": ("components.evaluation", "components.examples.records"),
         "register": ("components.registry",),
     }
 

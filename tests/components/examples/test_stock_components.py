@@ -14,7 +14,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.types.standard_artifacts import Examples
 
-from tests.components.examples.test_examples import COLUMNS, RUNNER, run, table
+from tests.components.examples.making import COLUMNS, RUNNER, run, table
 
 ROWS = 600
 SCHEMA = """
