@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 from apache_beam.utils.shared import Shared
 from tensorflow_transform import analyzer_nodes, nodes, tf_utils
 from tensorflow_transform.analyzers import _VocabOrderingType
@@ -25,14 +25,16 @@ from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
 from components.aggregation import Aggregate, Kernel
 from components.examples.records import RowGroup, read
-from components.transform import vocabulary
-from components.transform.graph import Graph, input_config
+from components.transform import passthrough, vocabulary
+from components.transform.freezing import freeze
+from components.transform.graph import Frozen, Graph, Saved, input_config
 from components.transform.tracing import Binding, Trace
 
-Arrays = Sequence[npt.NDArray[Any]]
 Run = Callable[[Kernel[RowGroup, Any]], Any]
 """Aggregates the analysed row groups by a kernel."""
 
+_FINAL = "CreateSavedModel"
+"""Label of the node that the graph of operations ends in."""
 _COUNTED = (_VocabOrderingType.FREQUENCY, _VocabOrderingType.WEIGHTED_FREQUENCY)
 
 
@@ -46,7 +48,11 @@ class Measure(Protocol):
     def keys(self) -> tuple[str, ...]:
         """Names of the tensors it measures."""
 
-    def partial(self, values: Arrays) -> Any: ...
+    @property
+    def column(self) -> str | None:
+        """The column it measures."""
+
+    def partial(self, batch: pa.RecordBatch, tensors: Mapping[str, Any]) -> Any: ...
 
     def merge(self, partials: Sequence[Any]) -> Any: ...
 
@@ -54,11 +60,13 @@ class Measure(Protocol):
 class Combined:
     """A `Combiner` of TensorFlow Transform: numpy on whole batches."""
 
+    column = None
+
     def __init__(self, label: str, keys: tuple[str, ...], combiner: analyzer_nodes.Combiner) -> None:
         self.label, self.keys, self._combiner = label, keys, combiner
 
-    def partial(self, values: Arrays) -> Any:
-        combiner = self._combiner
+    def partial(self, batch: pa.RecordBatch, tensors: Mapping[str, Any]) -> Any:
+        combiner, values = self._combiner, tuple(tensors[key] for key in self.keys)
         return combiner.compact(combiner.add_input(combiner.create_accumulator(), values))
 
     def merge(self, partials: Sequence[Any]) -> Any:
@@ -68,30 +76,52 @@ class Combined:
 class Counted:
     """Tokens and their counts, or sums of weights."""
 
+    column = None
+
     def __init__(self, label: str, keys: tuple[str, ...]) -> None:
         self.label, self.keys = label, keys
 
-    def partial(self, values: Arrays) -> Any:
-        return vocabulary.count(*values)
+    def partial(self, batch: pa.RecordBatch, tensors: Mapping[str, Any]) -> Any:
+        return vocabulary.count(*(tensors[key] for key in self.keys))
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        return vocabulary.merge(partials)
+
+
+class CountedColumn:
+    """Tokens of a raw column and their counts."""
+
+    keys = ()
+
+    def __init__(self, label: str, source: passthrough.Source) -> None:
+        self.label, self.column, self._source = label, source.column, source
+
+    def partial(self, batch: pa.RecordBatch, tensors: Mapping[str, Any]) -> Any:
+        return passthrough.count(batch, self._source)
 
     def merge(self, partials: Sequence[Any]) -> Any:
         return vocabulary.merge(partials)
 
 
 class PhaseKernel(Kernel[RowGroup, list[Any]]):
-    """Applies the SavedModel of a phase to a row group, and feeds everything measured in it."""
+    """Applies the graph of a phase to a row group, and feeds everything measured in it."""
 
-    def __init__(self, model: Path, config: TensorAdapterConfig, measures: Sequence[Measure]) -> None:
+    def __init__(self, model: Frozen | Saved | None, config: TensorAdapterConfig, measures: Sequence[Measure]) -> None:
         self._model, self._config, self._measures = model, config, tuple(measures)
+        self._inputs = config.arrow_schema.names if model else []
+        self._columns = list(dict.fromkeys([*self._inputs, *filter(None, (measure.column for measure in measures))]))
         self._shared = Shared()
 
     def setup(self) -> None:
-        outputs = {key for measure in self._measures for key in measure.keys}
-        self._graph = self._shared.acquire(lambda: Graph(self._model, self._config, sorted(outputs)))
+        self._graph = self._shared.acquire(self._load)
+
+    def _load(self) -> Graph | None:
+        return Graph(self._model, self._config) if self._model else None
 
     def partial(self, element: RowGroup) -> list[Any]:
-        found = self._graph(read(element, self._config.arrow_schema.names))
-        return [measure.partial([found[key] for key in measure.keys]) for measure in self._measures]
+        batch = read(element, self._columns)
+        tensors = self._graph(batch.select(self._inputs), place=element.path) if self._graph else {}
+        return [measure.partial(batch, tensors) for measure in self._measures]
 
     def merge(self, partials: Sequence[list[Any]]) -> list[Any]:
         return [measure.merge(parts) for measure, *parts in zip(self._measures, *partials, strict=True)]
@@ -103,7 +133,7 @@ class Analysis:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._root, _, _ = analysis_graph_builder.build(trace.graph, trace.inputs, trace.outputs)
-        planner = _Planner()
+        planner = _Planner(trace)
         nodes.Traverser(planner).visit_value_node(self._root)
         self._phases = planner.phases
         self.unsupported = planner.unsupported
@@ -111,8 +141,7 @@ class Analysis:
 
     def model(self, run: Run) -> Path:
         """Runs every phase; the SavedModel with all constants."""
-        model: Path
-        model, _ = nodes.Traverser(_Interpreter(self._trace, self._phases, run)).visit_value_node(self._root)
+        model: Path = nodes.Traverser(_Interpreter(self._trace, self._phases, run)).visit_value_node(self._root)
         return model
 
 
@@ -123,12 +152,13 @@ Phases = Mapping[str, Sequence[Measure]]
 class _Planner(nodes.Visitor):  # type: ignore[misc]
     """The value of a node is the label of the phase that it reads, and which tensors of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
         self.phases: dict[str, list[Measure]] = defaultdict(list)
         self.unsupported: list[str] = []
 
     def visit(self, operation: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        value = inputs[0] if inputs else None
+        value: Any = inputs[0] if inputs else None
         match operation:
             case beam_nodes.ApplySavedModel(label=label):
                 value = (label, ())
@@ -140,12 +170,16 @@ class _Planner(nodes.Visitor):  # type: ignore[misc]
             case analyzer_nodes.CacheableCombineAccumulate():  # the only one of its phase
                 self.phases[value[0]].append(Combined(operation.label, value[1], operation.combiner))
             case analyzer_nodes.VocabularyAccumulate() if operation.vocab_ordering_type in _COUNTED:
-                self.phases[value[0]].append(Counted(operation.label, value[1]))
+                self.phases[value[0]].append(self._counted(operation.label, value[1]))
             case analyzer_nodes.VocabularyPrune(key_fn=None):
                 pass
             case _ if type(operation) not in _COMPUTED:
                 self.unsupported.append(f"{type(operation).__name__} {operation.label}")
         return (value,) * operation.num_outputs
+
+    def _counted(self, label: str, keys: tuple[str, ...]) -> Measure:
+        source = self._trace.source_of(keys[0]) if len(keys) == 1 else None
+        return CountedColumn(label, source) if source else Counted(label, keys)
 
     def validate_value(self, value: Any) -> None:
         del value
@@ -187,14 +221,16 @@ class _Interpreter(nodes.Visitor):  # type: ignore[misc]
                 return (self._value(operation, inputs),)
 
     def _value(self, operation: Any, inputs: tuple[Any, ...]) -> Any:
-        first = inputs[0] if inputs else None
+        first: Any = inputs[0] if inputs else None
         match operation:
+            case beam_nodes.CreateSavedModel(label=label) if label == _FINAL:
+                return self._trace.write_model(list(inputs), operation.output_signature)
             case beam_nodes.CreateSavedModel(output_signature=tensors):
-                return self._trace.write_model(list(inputs), tensors), tensors
+                return (inputs, tensors)
             case beam_nodes.CreateTensorBinding(tensor_name=tensor, dtype_enum=dtype):
                 return Binding(tensor, first, dtype)
             case beam_nodes.ApplySavedModel(label=label):
-                return self._measure(label, *inputs[0])
+                return self._measure(self._phases[label], *inputs[0])
             case beam_nodes.ExtractFromDict(keys=str(label)):
                 return first[label]
             case analyzer_nodes.VocabularyAccumulate() | analyzer_nodes.CacheableCombineAccumulate():
@@ -224,11 +260,23 @@ class _Interpreter(nodes.Visitor):  # type: ignore[misc]
             case _:  # what only hands on: the input, an extracted tensor, merged counts
                 return first
 
-    def _measure(self, label: str, model: Path, tensors: Mapping[str, Any]) -> dict[str, Any]:
-        measures = self._phases[label]
-        config = input_config(self._trace.schema, self._trace.input_names(tensors))
-        merged = self._run(PhaseKernel(model, config, measures))
+    def _measure(
+        self, measures: Sequence[Measure], bindings: Sequence[Binding], tensors: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        model, names = self._model({key: tensors[key] for measure in measures for key in measure.keys}, bindings)
+        merged = self._run(PhaseKernel(model, input_config(self._trace.schema, names), measures))
         return {measure.label: partial for measure, partial in zip(measures, merged, strict=True)}
+
+    def _model(
+        self, tensors: Mapping[str, Any], bindings: Sequence[Binding]
+    ) -> tuple[Frozen | Saved | None, list[str]]:
+        """What computes `tensors`, and of which inputs."""
+        if not tensors:
+            return None, []
+        if frozen := freeze(self._trace, bindings, tensors):
+            return frozen, list(dict.fromkeys(feed.column for feed in frozen.feeds))
+        saved = Saved(self._trace.write_model(bindings, tensors), tuple(tensors))
+        return saved, self._trace.input_names(tensors)
 
 
 def run_with_beam(
@@ -238,7 +286,7 @@ def run_with_beam(
     with pipeline:
         _ = (
             pipeline
-            | "RowGroups" >> beam.Create(list(enumerate(row_groups)), reshuffle=False)
+            | "RowGroups" >> beam.Create(list(enumerate(row_groups)))
             | Aggregate(kernel)
             | "Write" >> beam.Map(_write, path)
         )

@@ -13,16 +13,16 @@ from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
 from components.examples.records import RowGroup, read
 from components.transform.blocks import Columns, lay_out, write_shard
-from components.transform.graph import Graph, input_config
+from components.transform.graph import Graph, Saved, input_config
 from components.transform.tracing import Trace, output_shapes
 from pipelines.errors import UserCodeError, bounded
 
 
 class _Work(NamedTuple):
-    split: str
-    index: int
-    count: int
     row_group: RowGroup
+    split: str
+    number: int
+    of: int
 
 
 class Apply(beam.PTransform):  # type: ignore[misc]
@@ -31,37 +31,38 @@ class Apply(beam.PTransform):  # type: ignore[misc]
     def __init__(self, trace: Trace, model: Path, splits: Mapping[str, Sequence[RowGroup]], output: Path) -> None:
         super().__init__()
         self._work = [
-            _Work(split, index, len(groups), group)
+            _Work(group, split, number, len(groups))
             for split, groups in splits.items()
-            for index, group in enumerate(groups)
+            for number, group in enumerate(groups)
         ]
         columns = lay_out(output_shapes(trace.outputs, place=""))
         config = input_config(trace.schema, trace.input_names(trace.outputs))
-        self._transform = _TransformRowGroup(model, config, columns, output)
+        self._transform = _TransformRowGroup(Saved(model, tuple(columns)), config, columns, output)
 
     def expand(self, begin: Any) -> Any:
-        return begin | "RowGroups" >> beam.Create(self._work, reshuffle=False) | beam.ParDo(self._transform)
+        return begin | "RowGroups" >> beam.Create(self._work) | beam.ParDo(self._transform)
 
 
 class _TransformRowGroup(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, model: Path, config: TensorAdapterConfig, columns: Columns, output: Path) -> None:
+    def __init__(self, model: Saved, config: TensorAdapterConfig, columns: Columns, output: Path) -> None:
         self._model, self._config, self._columns, self._output = model, config, columns, output
         self._shared = Shared()
 
     def setup(self) -> None:
-        self._graph = self._shared.acquire(lambda: Graph(self._model, self._config, sorted(self._columns)))
+        self._graph = self._shared.acquire(lambda: Graph(self._model, self._config))
 
     def process(self, work: _Work) -> None:
-        arrays = self._graph(read(work.row_group, self._config.arrow_schema.names))
+        batch = read(work.row_group, self._config.arrow_schema.names)
+        arrays = self._graph(batch, place=work.row_group.path)
         _check_rows(arrays, work.row_group)
-        write_shard(arrays, self._columns, self._output / f"Split-{work.split}", index=work.index, count=work.count)
+        write_shard(arrays, self._columns, self._output / f"Split-{work.split}", index=work.number, count=work.of)
 
 
 def _check_rows(arrays: Mapping[str, npt.NDArray[Any]], row_group: RowGroup) -> None:
     wrong = [f"{name} ({len(array):,})" for name, array in sorted(arrays.items()) if len(array) != row_group.row_count]
     if wrong:
         raise UserCodeError(
-            f"every output must have a row per example, {row_group.row_count:,} of {row_group.path}. "
-            f"Received: {bounded(wrong)}",
+            f"every output must have a row per example, here {row_group.row_count:,}. Received: {bounded(wrong)}",
             fix="`preprocessing_fn` gets a batch and must keep its rows",
+            place=row_group.path,
         )

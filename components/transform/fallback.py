@@ -21,7 +21,7 @@ def analyze(trace: Trace, row_groups: Sequence[RowGroup], pipeline: beam.Pipelin
     with pipeline, tft_beam.Context(temp_dir=str(trace.folder), use_deep_copy_optimization=True):
         batches = (
             pipeline
-            | "RowGroups" >> beam.Create(list(row_groups), reshuffle=False)
+            | "RowGroups" >> beam.Create(list(row_groups))
             | "Read" >> beam.Map(read, config.arrow_schema.names)
         )
         found, _ = (batches, config) | tft_beam.AnalyzeDataset(trace.function)

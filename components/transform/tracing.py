@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import importlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tensorflow_transform import annotators, graph_tools, impl_helper
+from tensorflow_transform import annotators, graph_tools, impl_helper, tf2_utils
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapter
 
 from components.transform.blocks import KINDS, Shapes
 from components.transform.graph import input_config
+from components.transform.passthrough import Source, source_of
 from pipelines.errors import SpecError, UserCodeError, bounded
 
 PreprocessingFn = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -46,10 +47,23 @@ class Trace:
     """For SavedModels and the assets they begin with."""
 
     def input_names(self, tensors: Mapping[str, Any]) -> list[str]:
-        """The inputs that `tensors` of the graph depend on, in the schema's order."""
-        return list(graph_tools.get_dependent_inputs(self.graph, self.inputs, dict(tensors)))
+        """The inputs that a SavedModel of `tensors` reads, in the schema's order."""
+        flat = tf.nest.flatten(dict(self.outputs), expand_composites=True)
+        # Tables and assertions run whatever is asked for, and want their rows too.
+        _, always = tf2_utils.strip_and_get_tensors_and_control_dependencies(flat)
+        return list(graph_tools.get_dependent_inputs(self.graph, self.inputs, [*tensors.values(), *always]))
 
-    def write_model(self, bindings: list[Binding], tensors: Mapping[str, Any]) -> Path:
+    def source_of(self, key: str) -> Source | None:
+        """The column whose values the tensor `key` (its name, `:0` left out) holds as they are."""
+        representations = input_config(self.schema).tensor_representations
+        plain = {
+            name: tensor
+            for name, tensor in self.inputs.items()
+            if not representations[name].dense_tensor.HasField("default_value")
+        }
+        return source_of(self.graph.get_tensor_by_name(key if ":" in key else f"{key}:0"), plain)
+
+    def write_model(self, bindings: Sequence[Binding], tensors: Mapping[str, Any]) -> Path:
         """A SavedModel with the constants in place: of `tensors` while analyzers are open, of the outputs at the end."""
         path = self.folder / uuid.uuid4().hex
         plain = all(isinstance(tensor, tf.Tensor) for tensor in tensors.values())

@@ -103,3 +103,32 @@ def annotated(inputs: Tensors) -> Tensors:
     number = tft.apply_vocabulary(inputs["city"], tft.vocabulary(inputs["city"], vocab_filename="city"))
     tft.annotate_asset("what it is for", "city")
     return {"city": number}
+
+
+def raising(inputs: Tensors) -> Tensors:
+    return {"price": inputs["prize"]}
+
+
+def returning_nothing(inputs: Tensors) -> None:
+    tft.scale_to_z_score(inputs["price"])
+
+
+def text(inputs: Tensors) -> Tensors:
+    return {"price": inputs["price"], "city": inputs["city"]}
+
+
+def ragged(inputs: Tensors) -> Tensors:
+    return {"price": inputs["price"], "words": inputs["words"]}
+
+
+def small(inputs: Tensors) -> Tensors:
+    return {"double": tf.cast(inputs["price"], tf.float64)}
+
+
+def losing_rows(inputs: Tensors) -> Tensors:
+    return {"price": inputs["price"][1:]}
+
+
+def failing_on_data(inputs: Tensors) -> Tensors:
+    with tf.control_dependencies([tf.debugging.assert_greater(inputs["number"], tf.constant(-(40**3), tf.int64))]):
+        return {"price": tf.identity(inputs["price"])}

@@ -15,7 +15,7 @@ import tensorflow_transform.beam as tft_beam
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.transform.graph import Graph, input_config
+from components.transform.graph import Graph, Saved, input_config
 from tests.components.transform.running import ONE_WORKER
 
 BATCH_ROWS = 500
@@ -44,8 +44,8 @@ class Reference:
         """The graph applied to `batches`."""
         names = sorted(self.output.transformed_feature_spec())
         config = input_config(self._schema)
-        apply = Graph(self.graph / tft.TFTransformOutput.TRANSFORM_FN_DIR, config, names)
-        found = [apply(batch.select(config.arrow_schema.names)) for batch in batches]
+        apply = Graph(Saved(self.graph / tft.TFTransformOutput.TRANSFORM_FN_DIR, tuple(names)), config)
+        found = [apply(batch.select(config.arrow_schema.names), place="") for batch in batches]
         return {name: np.concatenate([arrays[name] for arrays in found]) for name in names}
 
 

@@ -55,8 +55,7 @@ def run(
 ) -> Made:
     """`splits`: record batches of large lists, one shard each."""
     write_examples(folder / "examples", splits)
-    (folder / "schema").mkdir()
-    (folder / "schema" / "schema.pbtxt").write_text(schema)
+    write_schema(folder, schema)
     return transform(folder, list(splits), preprocessing_fn, folder / "transformed", arguments=arguments)
 
 
@@ -64,6 +63,11 @@ def write_examples(folder: Path, splits: Splits) -> None:
     for split, batches in splits.items():
         for index, batch in enumerate(batches):
             records.write_shard(batch, folder / f"Split-{split}", index=index, count=len(batches))
+
+
+def write_schema(folder: Path, schema: str) -> None:
+    (folder / "schema").mkdir(exist_ok=True)
+    (folder / "schema" / "schema.pbtxt").write_text(schema)
 
 
 def transform(
