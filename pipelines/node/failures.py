@@ -12,7 +12,6 @@ from pathlib import Path
 import ml_metadata
 import psycopg2
 
-from pipelines import errors
 from pipelines.errors import DaybreakError, ResourceError, TransientError, UserCodeError
 from pipelines.manifest import Manifest
 
@@ -29,9 +28,6 @@ _CONNECTION_ERRORS = (
 _CONNECTION_WORDS = ("connection to server", "server closed the connection", "Failed to establish connection", "PQ ")
 # Beam and AutoGraph put the traceback of the user's code into the message.
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
-# And of our own errors, when a worker in another thread or on another machine raised them.
-_OURS = re.compile(r"pipelines\.errors\.(?P<kind>\w+): (?P<message>[^\n]+)(?:\n  Fix: (?P<fix>[^\n]+))?")
-_STEP = re.compile(r" \[while running '[^\n]*")
 
 
 def explain(error: BaseException, *, user_code: Sequence[Path], place: str) -> DaybreakError:
@@ -46,8 +42,6 @@ def explain(error: BaseException, *, user_code: Sequence[Path], place: str) -> D
         if isinstance(link, DaybreakError):
             link.place = link.place or place
             return link
-    if sent := next((ours for link in chain if (ours := _sent_by_worker(link, place))), None):
-        return sent
     words = f"{type(error).__name__}: {_first_line(error)}"
     if any(_is_out_of_resources(link) for link in chain):
         return ResourceError(
@@ -65,13 +59,6 @@ def explain(error: BaseException, *, user_code: Sequence[Path], place: str) -> D
     if frame:
         return UserCodeError(f"{frame} raised {words}", fix="correct that line, then clear the task", place=place)
     return DaybreakError(words, fix="the traceback above shows where", place=place)
-
-
-def _sent_by_worker(error: BaseException, place: str) -> DaybreakError | None:
-    """Our error out of the text that Beam made of it; its own place is part of the message."""
-    found = _OURS.search(_STEP.sub("", str(error)))
-    kind = getattr(errors, found["kind"], None) if found else None
-    return kind(found["message"], fix=found["fix"] or "", place=place) if found and kind else None
 
 
 def user_code(manifest: Manifest, node_id: str) -> list[Path]:
