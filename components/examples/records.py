@@ -151,6 +151,8 @@ def _read_table(row_group: RowGroup, columns: Sequence[str] | None) -> pa.Table:
 def _readable(path: Path, reading: Callable[[], _Read]) -> _Read:
     try:
         return reading()
+    except MemoryError:  # Arrow's own one is an ArrowException too
+        raise
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"a shard of the examples cannot be read: {' '.join(str(error).split())[:300]}",

@@ -115,12 +115,10 @@ def _summed(
     return encoded.dictionary, sums.astype(np.int64)
 
 
-def _most_frequent(
-    values: pa.Array, counts: npt.NDArray[np.int64], *, limit: int = VALUES_KEPT
-) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    if len(counts) <= limit:
+def _most_frequent(values: pa.Array, counts: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    if len(counts) <= VALUES_KEPT:
         return values, counts
-    kept = np.sort(np.argsort(-counts, kind="stable")[:limit])
+    kept = np.sort(np.argsort(-counts, kind="stable")[:VALUES_KEPT])
     return values.take(pa.array(kept)), counts[kept]
 
 

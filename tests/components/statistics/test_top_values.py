@@ -41,7 +41,7 @@ def test_values_that_cannot_be_shown_share_a_placeholder() -> None:
 
 
 def test_of_equally_frequent_values_the_first_seen_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(top_values._most_frequent, "__kwdefaults__", {"limit": 3})
+    monkeypatch.setattr(top_values, "VALUES_KEPT", 3)
     first = partial([b"d", b"c", b"b", b"a", b"a"])
     assert counts(first) == {"a": 2, "d": 1, "c": 1}
     merged = TopValues().merge_accumulators([first, partial([b"z", b"c", b"y"])])
