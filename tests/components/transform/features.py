@@ -130,5 +130,5 @@ def losing_rows(inputs: Tensors) -> Tensors:
 
 
 def failing_on_data(inputs: Tensors) -> Tensors:
-    with tf.control_dependencies([tf.debugging.assert_greater(inputs["number"], tf.constant(-(40**3), tf.int64))]):
+    with tf.control_dependencies([tf.debugging.assert_greater(inputs["number"], tf.constant(-(20**3), tf.int64))]):
         return {"price": tf.identity(inputs["price"])}

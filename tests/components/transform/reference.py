@@ -30,7 +30,13 @@ class Reference:
         self._schema = text_format.Parse(schema, schema_pb2.Schema())
         config = input_config(self._schema)
         small = [part for batch in batches for part in _cut(batch.select(config.arrow_schema.names))]
-        with beam.Pipeline(argv=ONE_WORKER) as pipeline, tft_beam.Context(temp_dir=str(folder / "temporary")):
+        with (
+            beam.Pipeline(argv=ONE_WORKER) as pipeline,
+            tft_beam.Context(
+                temp_dir=str(folder / "temporary"),
+                use_deep_copy_optimization=True,  # FnApiRunner ends at several phases without
+            ),
+        ):
             rows = pipeline | beam.Create(small, reshuffle=False)
             graph = (rows, config) | tft_beam.AnalyzeDataset(preprocessing_fn)
             _ = graph | tft_beam.WriteTransformFn(str(folder / "graph"))
