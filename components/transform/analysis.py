@@ -135,13 +135,13 @@ class Analysis:
         self._root, _, _ = analysis_graph_builder.build(trace.graph, trace.inputs, trace.outputs)
         planner = _Planner(trace)
         nodes.Traverser(planner).visit_value_node(self._root)
-        self._phases = planner.phases
+        self.phases: Phases = planner.phases
         self.unsupported = planner.unsupported
         """Analyzers without a kernel: with one of them, all are left to TensorFlow Transform."""
 
     def model(self, run: Run) -> Path:
         """Runs every phase; the SavedModel with all constants."""
-        model: Path = nodes.Traverser(_Interpreter(self._trace, self._phases, run)).visit_value_node(self._root)
+        model: Path = nodes.Traverser(_Interpreter(self._trace, self.phases, run)).visit_value_node(self._root)
         return model
 
 
