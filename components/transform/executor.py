@@ -19,9 +19,10 @@ from tfx.types import Artifact, artifact_utils
 
 from components.examples.records import RowGroup, row_groups
 from components.transform import fallback
-from components.transform.analysis import Analysis, run_with_beam
+from components.transform.analysis import Analysis
 from components.transform.application import Apply
 from components.transform.blocks import describe
+from components.transform.measures import run_with_beam
 from components.transform.tracing import Trace, import_function, trace
 from pipelines.errors import DataError, bounded
 

@@ -13,8 +13,9 @@ import tensorflow_transform as tft
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.transform.analysis import Analysis, Counted, CountedColumn
+from components.transform.analysis import Analysis
 from components.transform.freezing import freeze
+from components.transform.measures import Counted, CountedColumn
 from components.transform.passthrough import Source, count
 from components.transform.tracing import Trace, trace
 from tests.components.transform.features import SCHEMA
