@@ -25,7 +25,9 @@ from components.evaluation.component import Evaluate
 from components.examples.component import Examples
 from components.registry.champion.component import Champion
 from components.registry.register.component import Register
+from components.statistics.component import Statistics
 from components.training.component import Train
+from components.transform.component import Transform
 from pipelines.manifest import Manifest
 from pipelines.settings import Settings
 from pipelines.spec import Resources, Spec, pipeline_folder
@@ -54,7 +56,7 @@ STAGES = {
 }
 DESCRIPTIONS = {
     "contract": "Great Expectations on the raw day; bad rows go to quarantine",
-    "examples": "rows to tf.Example, split by a stable hash",
+    "examples": "rows as columns of lists, split by a stable hash",
     "statistics": "TensorFlow Data Validation statistics of every split",
     "schema": "the curated schema of the pipeline folder",
     "anomalies": "today against the schema, and against the day the champion learned from",
@@ -92,7 +94,7 @@ def _components(spec: Spec) -> list[BaseNode]:
 
     contract = Contract(pipeline=spec.name, data=data, day=day, rows_limit=rows_limit, force=force)
     examples = Examples(rows=contract.outputs["rows"], data=data)
-    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    statistics = Statistics(examples=examples.outputs["examples"])
     schema = tfx.components.ImportSchemaGen(schema_file=f"pipelines/{spec.name}/schema.pbtxt")
     champion = Champion(pipeline=spec.name, day=day)
     anomalies = Anomalies(
@@ -102,11 +104,10 @@ def _components(spec: Spec) -> list[BaseNode]:
         drift=spec.drift.model_dump_json(),
         force=force,
     )
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=examples.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn=f"pipelines.{spec.name}.features.preprocessing_fn",
-        disable_statistics=True,
     )
     # Anomalies refuse a day before it costs a training.
     transform.add_upstream_node(anomalies)
@@ -175,18 +176,23 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
     return {
         "contract": ("components.contract", f"pipelines.{name}.expectations"),
         "examples": ("components.examples",),
-        "statistics": (),
+        "statistics": ("components.statistics", "components.aggregation", "components.examples.records"),
         "schema": (),
         "anomalies": ("components.anomalies",),
-        "transform": (f"pipelines.{name}.features",),
+        "transform": (
+            "components.transform",
+            "components.aggregation",
+            "components.examples.records",
+            f"pipelines.{name}.features",
+        ),
         "train": (
             "components.training",
-            "components.examples.records",
+            "components.transform.blocks",
             f"pipelines.{name}.model",
             f"pipelines.{name}.features",
         ),
         "champion": ("components.registry",),
-        "evaluate": ("components.evaluation",),
+        "evaluate": ("components.evaluation", "components.examples.records"),
         "register": ("components.registry",),
     }
 

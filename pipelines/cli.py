@@ -171,6 +171,12 @@ def schema(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASS_ON)
+def export(context: typer.Context) -> None:
+    """Write a day's examples as tf.Examples: daybreak export NAME --day DAY --split train --output FOLDER [--gzip]"""
+    _become_ml("pipelines.export", context.args)
+
+
+@app.command(context_settings=_PASS_ON)
 def worker(context: typer.Context) -> None:
     """Run a warm worker in this terminal: daybreak worker --socket PATH"""
     _become_ml("pipelines.worker", context.args)

@@ -29,21 +29,19 @@ VALUES = 40
 
 
 def propose_schema(spec: Spec, day: str, settings: Settings) -> schema_pb2.Schema:
-    """Infers from the same records that the statistics node sees. Raises `DataError` when the day cannot be read."""
+    """Infers from the same columns that the statistics node sees. Raises `DataError` when the day cannot be read."""
     import tensorflow_data_validation as tfdv
     from tensorflow_data_validation.statistics import stats_impl
-    from tfx_bsl.coders import example_coder
 
     from components.contract.reading import read_raw
     from components.contract.source import files_by_day, parse_day
-    from components.examples.records import encode
+    from components.examples.records import to_lists
 
     files = files_by_day(spec.data.source, parse_day(day), settings)
     raw = read_raw([path for paths in files.values() for path in paths], spec.data)
     batch = raw.table.slice(0, ROWS).combine_chunks().to_batches()[0]
     columns = {str(name): str(kind) for name, kind in spec.data.columns.items()}
-    records = example_coder.ExamplesToRecordBatchDecoder().DecodeBatch(encode(batch, columns))
-    statistics = stats_impl.generate_statistics_in_memory(records)
+    statistics = stats_impl.generate_statistics_in_memory(to_lists(batch, columns))
     return tfdv.infer_schema(statistics, infer_feature_shape=True, max_string_domain_size=VALUES)
 
 

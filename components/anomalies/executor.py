@@ -12,9 +12,9 @@ from tfx.types import Artifact, artifact_utils
 
 from components.anomalies.checks import anomaly_checks, drift_checks
 from components.decision.report import Check, GateReport, Verdict
+from components.statistics.executor import STATISTICS_FILE
 from pipelines.spec import Drift
 
-STATISTICS_FILE = "FeatureStats.pb"
 ANOMALIES_FILE = "SchemaDiff.pb"
 DRIFT_SPLIT = "train"
 """Drift is measured on what models learn from."""

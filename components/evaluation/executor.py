@@ -21,7 +21,7 @@ from components.evaluation.checks import judge
 from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, eval_config, read_calibration, read_table
 from components.evaluation.readable import write_readable
 from components.evaluation.scoring import Score, Scoring, load_model
-from components.examples.records import read_batches, shards
+from components.examples.records import RowGroup, read, row_groups, serialize
 from components.tracking import current
 from pipelines.spec import Evaluate
 
@@ -39,25 +39,25 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
         exec_properties: dict[str, Any],
     ) -> None:
         evaluate = Evaluate.model_validate_json(exec_properties["evaluate"])
-        paths = shards(Path(artifact_utils.get_single_uri(input_dict["examples"])), SPLIT)
+        groups = row_groups(Path(artifact_utils.get_single_uri(input_dict["examples"])), SPLIT)
         scoring = _scoring(input_dict, evaluate, label=str(exec_properties["label"]))
         champion, unusable = _champion_name(input_dict), ""
-        if CHAMPION in scoring.models and (unusable := _why_unusable(scoring.models[CHAMPION], paths)):
+        if CHAMPION in scoring.models and (unusable := _why_unusable(scoring.models[CHAMPION], groups)):
             scoring = replace(scoring, models={CANDIDATE: scoring.models[CANDIDATE]})
         folder = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
-        table = self._measure(paths, scoring, evaluate, folder)
+        table = self._measure(groups, scoring, evaluate, folder)
         report = judge(evaluate, table, champion=champion, unusable=unusable)
         _publish(report, output_dict, input_dict)
         _track(report, table)
 
-    def _measure(self, paths: list[Path], scoring: Scoring, evaluate: Evaluate, folder: Path) -> dict[str, Slice]:
+    def _measure(self, groups: list[RowGroup], scoring: Scoring, evaluate: Evaluate, folder: Path) -> dict[str, Slice]:
         """Metrics by slice; also written to `folder`, for TFMA and for people."""
         with_champion = CHAMPION in scoring.models
         config = eval_config(evaluate, champion=with_champion)
         with self._make_beam_pipeline() as pipeline:
             (
                 pipeline
-                | "Shards" >> beam.Create([str(path) for path in paths])
+                | "RowGroups" >> beam.Create(groups)
                 | "Score" >> beam.ParDo(Score(scoring))
                 | "Evaluate" >> tfma.ExtractEvaluateAndWriteResults(eval_config=config, output_path=str(folder))
             )
@@ -98,14 +98,12 @@ def _champion_name(input_dict: dict[str, list[Artifact]]) -> str:
     return f"champion version {artifacts[0].get_string_custom_property('version')}".removesuffix(" version ")
 
 
-def _why_unusable(model: Path, paths: list[Path]) -> str:
+def _why_unusable(model: Path, groups: list[RowGroup]) -> str:
     """Why the champion cannot score today's rows (it may know columns that are gone), or ""."""
     try:
         scored = load_model(model)
-        for path in paths[:1]:
-            for records in read_batches(path, rows=16):
-                scored(examples=tf.constant(records))
-                break
+        for group in groups[:1]:
+            scored(examples=tf.constant(serialize(read(group).slice(0, 16))))
     except Exception as error:  # noqa: BLE001 - whatever an old model raises, the candidate is judged
         return " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return ""

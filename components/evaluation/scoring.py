@@ -1,6 +1,6 @@
-"""From a shard of raw examples to Arrow batches of label, predictions and slice columns.
+"""From a row group of raw examples to Arrow batches of label, predictions and slice columns.
 
-    paths | beam.ParDo(Score(scoring))     # pa.RecordBatch: label, candidate, champion, columns to slice by
+    row_groups | beam.ParDo(Score(scoring))     # pa.RecordBatch: label, candidate, champion, columns to slice by
 
 Batched: TFMA's own prediction path calls a model with few rows at a time, and cannot compute a label.
 """
@@ -20,7 +20,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 from tensorflow_transform.tf_metadata import schema_utils
 
-from components.examples.records import decode, read_batches
+from components.examples.records import RowGroup, read, serialize
 
 BATCH_ROWS = 8192
 LABEL = "daybreak_label"
@@ -39,7 +39,7 @@ class Scoring:
 
 
 class Score(beam.DoFn):  # type: ignore[misc]
-    """One element is the path of a shard; models are loaded once per worker."""
+    """Models are loaded once per worker."""
 
     def __init__(self, scoring: Scoring) -> None:
         self._scoring = scoring
@@ -48,18 +48,18 @@ class Score(beam.DoFn):  # type: ignore[misc]
         self._models = {name: load_model(path) for name, path in self._scoring.models.items()}
         self._label = Labels(self._scoring)
 
-    def process(self, path: str) -> Iterator[pa.RecordBatch]:
-        for records in read_batches(Path(path), rows=BATCH_ROWS):
-            yield self._score(records)
+    def process(self, row_group: RowGroup) -> Iterator[pa.RecordBatch]:
+        batch = read(row_group)
+        for start in range(0, batch.num_rows, BATCH_ROWS):
+            yield self._score(batch.slice(start, BATCH_ROWS))
 
-    def _score(self, records: list[bytes]) -> pa.RecordBatch:
-        examples = tf.constant(records)
+    def _score(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        examples = tf.constant(serialize(batch))
         columns = {LABEL: _as_lists(self._label.of(examples))}
         for name, model in self._models.items():
             columns[name] = _as_lists(model(examples=examples)["predictions"].numpy().reshape(-1))
-        decoded = decode(records, self._scoring.schema)
         for name in self._scoring.slice_columns:
-            columns[name] = _as_text(decoded.column(decoded.schema.get_field_index(name)))
+            columns[name] = _as_text(batch.column(name))
         return pa.RecordBatch.from_pydict(columns)
 
 

@@ -1,4 +1,4 @@
-"""Examples: the rows of a day as tf.Examples, split by a stable hash."""
+"""Examples: the rows of a day as columns of lists, split by a stable hash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ExamplesSpec(ComponentSpec):  # type: ignore[misc]
 
 
 class Examples(BaseBeamComponent):  # type: ignore[misc]
-    """Encodes every row group of the day once, whatever the number of workers. Output `examples`, span = data day."""
+    """Splits every row group of the day once, whatever the number of workers. Output `examples`, span = data day."""
 
     SPEC_CLASS = ExamplesSpec
     EXECUTOR_SPEC = BeamExecutorSpec(ExamplesExecutor)

@@ -99,19 +99,16 @@ def signature_of(schema: schema_pb2.Schema, *, label: str) -> ModelSignature:
 
 def first_example(examples: Path, *, schema: schema_pb2.Schema, label: str) -> dict[str, Any]:
     """The raw columns of the first eval example, as a request would hold them."""
-    import tensorflow as tf
+    from components.examples.records import read, row_groups
 
-    from components.examples.records import shards
-
-    files = [str(path) for path in shards(examples, "eval")]
-    record = next(iter(tf.data.TFRecordDataset(files, compression_type="GZIP")), None)
-    if record is None:
+    groups = row_groups(examples, "eval")
+    if not groups:
         return {}
-    found = tf.train.Example.FromString(record.numpy()).features.feature
+    found = read(groups[0]).slice(0, 1).to_pydict()
     request: dict[str, Any] = {}
     for feature in schema.feature:
-        if feature.name != label and found[feature.name].WhichOneof("kind"):
-            values = getattr(found[feature.name], found[feature.name].WhichOneof("kind")).value
+        values = found.get(feature.name, [None])[0]
+        if feature.name != label and values is not None:
             plain = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
             many = feature.HasField("value_count") and feature.value_count.max != 1
             request[feature.name] = plain if many else plain[0]

@@ -34,7 +34,7 @@ class Train(BaseComponent):  # type: ignore[misc]
     """Trains `pipelines.<pipeline>.model` on the splits `train` and `eval` of transformed examples.
 
     Args:
-        examples: transformed Examples, gzipped TFRecord of tf.Example.
+        examples: transformed Examples, as `components.transform.blocks` writes them.
         transform_graph: of the same Transform; it becomes part of the model.
         schema: of the raw columns, which the model takes.
         pipeline: name of the pipeline's folder.

@@ -14,7 +14,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_transform as tft
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base.base_executor import BaseExecutor
@@ -26,12 +25,11 @@ from components.tracking import current
 from components.training.checkpoint import assign_variables, model_weights
 from components.training.export import export_model
 from components.training.history import HISTORY_FILE, History
-from components.training.input import Shapes, pack
+from components.training.input import pack
 from components.training.interruption import interruptible
 from components.training.job import Job
 from components.training.launch import launch
 from components.training.loop import read_trained, train
-from components.training.model_inputs import packed_shapes
 from components.training.rows import LAYOUT_FILE, Layout
 from components.training.user_model import build_model
 from pipelines.outcome import run_folder
@@ -53,7 +51,6 @@ class TrainExecutor(BaseExecutor):  # type: ignore[misc]
         transform = Path(artifact_utils.get_single_uri(input_dict["transform_graph"]))
         examples = Path(artifact_utils.get_single_uri(input_dict["examples"]))
         label = str(exec_properties["label"])
-        shapes = packed_shapes(tft.TFTransformOutput(str(transform)).transformed_feature_spec(), label=label)
         with _scratch() as folder:
             job = Job(
                 model=f"pipelines.{exec_properties['pipeline']}.model",
@@ -62,7 +59,7 @@ class TrainExecutor(BaseExecutor):  # type: ignore[misc]
                 folder=folder,
                 label=label,
                 train=Train.model_validate_json(exec_properties["train"]),
-                identity=_identity(exec_properties, _pack(examples, shapes, folder / "rows")),
+                identity=_identity(exec_properties, _pack(examples, folder / "rows")),
             )
             run_job(job)
             trained = read_trained(job)
@@ -108,9 +105,9 @@ def _scratch() -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _pack(examples: Path, shapes: Shapes, folder: Path) -> str:
+def _pack(examples: Path, folder: Path) -> str:
     """Packs both splits; the fingerprint of what was packed."""
-    return " ".join(pack(examples, shapes, folder, split=split).source for split in SPLITS)
+    return " ".join(pack(examples, folder, split=split).source for split in SPLITS)
 
 
 def _identity(exec_properties: Mapping[str, Any], rows: str) -> str:

@@ -107,12 +107,6 @@ def feature_shapes(feature_spec: Mapping[str, Any], *, label: str) -> dict[str, 
     }
 
 
-def packed_shapes(feature_spec: Mapping[str, Any], *, label: str) -> dict[str, tuple[tuple[int, ...], str]]:
-    """As `feature_shapes`, and the label after the features."""
-    shapes = feature_shapes(feature_spec, label=label)
-    return {**shapes, label: (tuple(feature_spec[label].shape) or (1,), feature_spec[label].dtype.name)}
-
-
 class _Vocabularies(Mapping[str, int]):
     """Sizes of the vocabularies in a transform graph, by the name given in `preprocessing_fn`."""
 

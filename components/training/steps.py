@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.training.epochs import split_evenly
-from components.training.rows import Column, Floats, Ints
+from components.transform.blocks import KINDS, Column, Floats, Ints, width
 
 Part = tuple[Floats, Ints]
 """Packed rows of one replica."""
@@ -37,11 +37,7 @@ class Steps:
         self._columns = dict(columns)
         self._replicas = strategy.num_replicas_in_sync
         self.local_replicas = self._find_local_replicas()
-        width = {kind: sum(c.width for c in columns.values() if c.kind == kind) for kind in ("float32", "int64")}
-        self._signature = (
-            tf.TensorSpec((None, width["float32"]), tf.float32),
-            tf.TensorSpec((None, width["int64"]), tf.int64),
-        )
+        self._signature = tuple(tf.TensorSpec((None, width(columns, kind)), kind) for kind in KINDS)
         self._train_step = tf.function(self._train_on_replicas, autograph=False, reduce_retracing=True)
         self._eval_step = tf.function(self._evaluate_on_replicas, autograph=False, reduce_retracing=True)
 

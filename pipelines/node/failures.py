@@ -12,6 +12,7 @@ from pathlib import Path
 import ml_metadata
 import psycopg2
 
+from pipelines import errors
 from pipelines.errors import DaybreakError, ResourceError, TransientError, UserCodeError
 from pipelines.manifest import Manifest
 
@@ -27,6 +28,11 @@ _CONNECTION_ERRORS = (
 )
 _CONNECTION_WORDS = ("connection to server", "server closed the connection", "Failed to establish connection", "PQ ")
 # Beam and AutoGraph put the traceback of the user's code into the message.
+# A Beam worker hands an error on as words: its class, its message, and the step.
+_CARRIED = re.compile(
+    rf"{re.escape(errors.__name__)}\.(?P<kind>\w+): (?P<message>.+?)(?:\n  Fix: (?P<fix>.+?))?(?: \[while running .*)?$",
+    re.MULTILINE,
+)
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
@@ -42,6 +48,8 @@ def explain(error: BaseException, *, user_code: Sequence[Path], place: str) -> D
         if isinstance(link, DaybreakError):
             link.place = link.place or place
             return link
+        if carried := _carried(link, place=place):
+            return carried
     words = f"{type(error).__name__}: {_first_line(error)}"
     if any(_is_out_of_resources(link) for link in chain):
         return ResourceError(
@@ -87,6 +95,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         link = link.__cause__ or link.__context__
+
+
+def _carried(error: BaseException, *, place: str) -> DaybreakError | None:
+    found = _CARRIED.search(str(error))
+    kind = getattr(errors, found["kind"], None) if found else None
+    if found is None or not (isinstance(kind, type) and issubclass(kind, DaybreakError)):
+        return None
+    return kind(found["message"], fix=found["fix"] or "", place=place)
 
 
 def _is_out_of_resources(error: BaseException) -> bool:

@@ -55,6 +55,7 @@ def test_help_names_every_command(installation: Installation) -> None:
         "compile",
         "run",
         "explain",
+        "export",
         "generate",
     ):
         assert f" {command} " in shown

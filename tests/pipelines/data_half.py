@@ -1,8 +1,8 @@
-"""The data half of a retrain, raw day to examples, by the real executors in one process.
+"""The data half of a retrain, raw day to statistics, by the real executors in one process.
 
-rows, examples = data_half("taxi", "2014-06-01", folder)
-statistics = split_statistics(examples, "train", schema)
-transformed = transform(records, "taxi")
+half = data_half("taxi", "2014-06-01", folder)
+statistics = split_statistics(half, "train")
+transformed = transform(encoded(half.rows, "taxi"), "taxi", folder)
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
-from tfx_bsl.coders import example_coder
 from tfx_bsl.public import tfxio
 
 from components import artifacts
 from components.contract.executor import ContractExecutor
 from components.decision.report import GateReport
 from components.examples.executor import ExamplesExecutor
-from components.examples.records import encode, shards
+from components.examples.records import read, row_groups, serialize, to_lists
+from components.statistics.executor import STATISTICS_FILE, StatisticsExecutor
 from pipelines.assemble import BEAM_ARGS
 from pipelines.spec import load_spec, pipeline_folder
 
@@ -45,6 +45,7 @@ class DataHalf:
     rows: pa.Table
     quarantined: int
     examples: standard_artifacts.Examples
+    statistics: standard_artifacts.ExampleStatistics
 
 
 def schema_of(name: str) -> schema_pb2.Schema:
@@ -52,16 +53,17 @@ def schema_of(name: str) -> schema_pb2.Schema:
 
 
 def data_half(name: str, day: str, folder: Path, *, rows_limit: int = 0) -> DataHalf:
-    """Contract and examples of a day of the pipeline `name`."""
+    """Contract, examples and statistics of a day of the pipeline `name`."""
     data = load_spec(name).data.model_dump_json()
-    raw, quarantine, examples = artifacts.RawDay(), artifacts.Quarantine(), standard_artifacts.Examples()
+    raw, quarantine = artifacts.RawDay(), artifacts.Quarantine()
+    examples, statistics = standard_artifacts.Examples(), standard_artifacts.ExampleStatistics()
     outputs: dict[str, list[Any]] = {
         "rows": [raw],
         "quarantine": [quarantine],
         "report": [artifacts.GateReport()],
         "docs": [artifacts.DataDocs()],
     }
-    for title, (artifact,) in (outputs | {"examples": [examples]}).items():
+    for title, (artifact,) in (outputs | {"examples": [examples], "statistics": [statistics]}).items():
         artifact.uri = str(folder / title)
         Path(artifact.uri).mkdir(parents=True)
     ContractExecutor().Do(
@@ -69,35 +71,34 @@ def data_half(name: str, day: str, folder: Path, *, rows_limit: int = 0) -> Data
     )
     context = BaseBeamExecutor.Context(beam_pipeline_args=BEAM_ARGS)
     ExamplesExecutor(context).Do({"rows": [raw]}, {"examples": [examples]}, {"data": data})
+    StatisticsExecutor(context).Do({"examples": [examples]}, {"statistics": [statistics]}, {})
     rows = pa.concat_tables([pq.read_table(path) for path in sorted((folder / "rows").glob("*.parquet"))])
-    return DataHalf(GateReport.read(folder / "report"), rows, quarantine.row_count, examples)
+    return DataHalf(GateReport.read(folder / "report"), rows, quarantine.row_count, examples, statistics)
 
 
-def records_of(examples: standard_artifacts.Examples, split: str) -> list[bytes]:
-    files = [str(path) for path in shards(Path(examples.uri), split)]
-    records: list[bytes] = list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
-    return records
+def examples_of(examples: standard_artifacts.Examples, split: str) -> pa.Table:
+    """The columns of a split as lists."""
+    return pa.Table.from_batches([read(found) for found in row_groups(Path(examples.uri), split)])
 
 
-def split_statistics(
-    examples: standard_artifacts.Examples, split: str, schema: schema_pb2.Schema
-) -> statistics_pb2.DatasetFeatureStatisticsList:
-    return statistics_of(records_of(examples, split), schema)
+def split_statistics(half: DataHalf, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+    return tfdv.load_stats_binary(str(Path(half.statistics.uri) / f"Split-{split}" / STATISTICS_FILE))
 
 
-def statistics_of(records: Sequence[bytes], schema: schema_pb2.Schema) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """TFDV's statistics, as StatisticsGen computes them, on one batch."""
-    batch = example_coder.ExamplesToRecordBatchDecoder().DecodeBatch(list(records))
-    found: statistics_pb2.DatasetFeatureStatisticsList = stats_impl.generate_statistics_in_memory(
-        batch, tfdv.StatsOptions(schema=schema)
-    )
+def statistics_of(table: pa.Table, name: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """TFDV's statistics of rows that have the columns of the pipeline's spec, as the statistics node computes them."""
+    found: statistics_pb2.DatasetFeatureStatisticsList = stats_impl.generate_statistics_in_memory(_lists(table, name))
     return found
 
 
 def encoded(table: pa.Table, name: str) -> list[bytes]:
     """tf.Examples of rows that have the columns of the pipeline's spec."""
+    return serialize(_lists(table, name))
+
+
+def _lists(table: pa.Table, name: str) -> pa.RecordBatch:
     columns = {column: str(kind) for column, kind in load_spec(name).data.columns.items()}
-    return encode(table.combine_chunks().to_batches()[0], columns)
+    return to_lists(table.combine_chunks().to_batches()[0], columns)
 
 
 def transform(

@@ -32,6 +32,21 @@ def test_our_own_error_in_the_chain_wins() -> None:
     assert str(found) == "shop/train of 2026-01-05: no day\n  Fix: wait"
 
 
+@pytest.mark.parametrize("mode", ["in_memory", "multi_threading"])
+def test_our_own_error_of_a_beam_worker_arrives_whole(mode: str) -> None:
+    import apache_beam as beam
+
+    def refuse(number: int) -> None:
+        raise DataError(f"shard {number} is cut", fix="write it again", place="/a/b")
+
+    arguments = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", f"--direct_running_mode={mode}"]
+    with pytest.raises(RuntimeError) as caught, beam.Pipeline(argv=arguments) as pipeline:
+        _ = pipeline | beam.Create([4]) | beam.Map(refuse)
+    found = explained(caught.value)
+    assert type(found) is DataError
+    assert str(found) == "shop/train of 2026-01-05: /a/b: shard 4 is cut\n  Fix: write it again"
+
+
 @pytest.mark.parametrize(
     "error",
     [

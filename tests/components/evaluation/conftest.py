@@ -22,7 +22,7 @@ from tfx.types import Artifact, standard_artifacts
 
 from components.artifacts import GateReport
 from components.evaluation.executor import EvaluateExecutor
-from components.examples.records import encode, write_shard
+from components.examples.records import to_lists, write_shard
 from components.training.export import export_model
 
 SCHEMA = """
@@ -117,7 +117,7 @@ def evaluate(day: Day, tmp_path: Path) -> Run:
         batch = pa.RecordBatch.from_pydict(chosen)
         half = len(batch) // 2
         for index, part in enumerate((batch[:half], batch[half:])):
-            write_shard(encode(part, COLUMNS), tmp_path / "examples" / "Split-eval", index=index, count=2)
+            write_shard(to_lists(part, COLUMNS), tmp_path / "examples" / "Split-eval", index=index, count=2)
         inputs = {
             "examples": [examples],
             "model": [_artifact(standard_artifacts.Model, day.models[candidate])],

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from uuid import uuid4
 
+import apache_beam as beam
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 import tensorflow_transform as tft
 from tfx import v1 as tfx
+from tfx.components.example_gen.custom_executors import parquet_executor
 from tfx.orchestration import metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.types.standard_artifacts import Examples
 
-from tests.components.examples.test_examples import COLUMNS, RUNNER, run, table
+from components.examples.records import serialize, to_lists
+from tests.components.examples.making import COLUMNS, RUNNER, run, table
 
 ROWS = 600
 SCHEMA = """
@@ -103,9 +110,28 @@ def test_statistics_count_every_row_and_every_missing_value(root: Path) -> None:
         )
 
 
+def test_the_stock_parquet_executor_loses_what_ours_keeps(tmp_path: Path) -> None:
+    columns = {"f": "float", "i": "int", "s": "string"}
+    day = pa.table({"f": pa.array([0.0, 2.0, None], pa.float32()), "i": [0, 2, None], "s": ["", "x", None]})
+    pq.write_table(day, tmp_path / "day.parquet")
+    with beam.Pipeline(argv=RUNNER) as pipeline:
+        examples = pipeline | parquet_executor._ParquetToExample({"input_base": str(tmp_path)}, "*.parquet")
+        examples | beam.Map(lambda example: (tmp_path / f"{uuid4()}.example").write_bytes(example.SerializeToString()))
+    stock = [kinds(path.read_bytes(), columns) for path in tmp_path.glob("*.example")]
+    ours = [kinds(record, columns) for record in serialize(to_lists(day.to_batches()[0], columns))]
+    assert ours[0] == ours[1] == {"f": "float_list", "i": "int64_list", "s": "bytes_list"}
+    assert ours[2] == {"f": None, "i": None, "s": None}
+    assert sorted(map(str, stock)) == sorted(map(str, [ours[2], ours[1], ours[2]]))
+
+
+def kinds(record: bytes, columns: Mapping[str, str]) -> dict[str, str | None]:
+    """Which list each column has; None when the value is missing."""
+    features = tf.train.Example.FromString(record).features.feature
+    return {name: features[name].WhichOneof("kind") for name in columns}
+
+
 @pytest.mark.slow
 def test_zeros_are_seen_as_zeros(root: Path) -> None:
-    """The stock Parquet reader turns them into missing values."""
     zeros = sum(
         feature.num_stats.num_zeros
         for path in only(root, "StatisticsGen/statistics/*/Split-*/FeatureStats.pb")
@@ -118,10 +144,12 @@ def test_zeros_are_seen_as_zeros(root: Path) -> None:
 @pytest.mark.slow
 def test_transform_reads_every_row_of_every_split(root: Path) -> None:
     values = []
-    for path in only(root, "Transform/transformed_examples/*/Split-*/*.gz"):
-        for record in tf.data.TFRecordDataset(str(path), compression_type="GZIP").as_numpy_iterator():
-            example = tf.train.Example.FromString(record).features.feature
-            values.append((example["bought"].int64_list.value[0], example["words"].int64_list.value[0]))
+    for path in only(root, "Transform/transformed_examples/*/Split-*/*.parquet"):
+        rows = pq.read_table(path)
+        values += [
+            (bought, words)
+            for [bought], [words] in zip(rows["bought"].to_pylist(), rows["words"].to_pylist(), strict=True)
+        ]
     expected = table(ROWS)
     words = [len(row) for row in expected.column("words").to_pylist()]
     assert sorted(values) == sorted(zip(map(int, expected.column("bought").to_pylist()), words, strict=True))

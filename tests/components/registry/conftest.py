@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
@@ -50,11 +51,8 @@ def make_candidate(tmp_path: Path) -> Make:
         tfdv.write_schema_text(tfdv.infer_schema(statistics), str(folder / "schema" / "schema.pbtxt"))
         (folder / "statistics" / "Split-train").mkdir()
         (folder / "statistics" / "Split-train" / "FeatureStats.pb").write_bytes(statistics.SerializeToString())
-        example = tf.train.Example()
-        example.features.feature["price"].float_list.value.append(1.5)
-        example.features.feature["city"].bytes_list.value.append(b"a")
-        example.features.feature["bought"].int64_list.value.append(1)
-        write_shard([example.SerializeToString()], folder / "examples" / "Split-eval", index=0, count=1)
+        example = pa.RecordBatch.from_pydict({"price": [[1.5]], "city": [[b"a"]], "bought": [[1]]})
+        write_shard(example, folder / "examples" / "Split-eval", index=0, count=1)
         check = Check(name="auc", verdict=verdict, observed=0.7, bound=">= 0.6", reason="as bound")
         return Candidate(
             day=datetime.date.fromisoformat(day), label="bought", uris=uris, report=GateReport.of("evaluate", [check])

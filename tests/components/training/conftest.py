@@ -1,4 +1,4 @@
-"""A few thousand rows, transformed once by TensorFlow Transform as the stock component does."""
+"""A few thousand rows, transformed once by the transform node."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
-import tensorflow_transform.beam as tft_beam
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tensorflow_transform.tf_metadata import dataset_metadata
 
+from components.examples.records import to_lists
 from components.training.input import pack
 from components.training.job import Job
-from components.training.model_inputs import packed_shapes
 from pipelines.spec import Train
 from tests.components.training import tiny_model
+from tests.components.transform.running import run
 
 MODEL = "tests.components.training.tiny_model"
 LABEL = "clicked"
 ROWS = {"train": 1500, "eval": 301}
+COLUMNS = {"item": "strings", "price": "float", "brand": "strings", "views": "ints", "clicked": "int"}
 SCHEMA = """
     feature { name: "item" type: BYTES presence { min_fraction: 1 } shape { dim { size: 1 } } }
     feature { name: "price" type: FLOAT presence { min_fraction: 1 } shape {} }
@@ -82,24 +81,18 @@ def _raw_rows(count: int, *, seed: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def transformed(tmp_path_factory: pytest.TempPathFactory) -> Transformed:
     folder = tmp_path_factory.mktemp("transformed")
-    schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
-    metadata = dataset_metadata.DatasetMetadata(schema)
     raw = {split: _raw_rows(count, seed=seed) for seed, (split, count) in enumerate(ROWS.items())}
-    with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "temp")):
-        columns = {split: pipeline | f"{split} rows" >> beam.Create(rows) for split, rows in raw.items()}
-        graph = (columns["train"], metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)
-        graph | tft_beam.WriteTransformFn(str(folder / "graph"))
-        for split, rows in columns.items():
-            data, coder = ((rows, metadata), graph) | f"{split} transform" >> tft_beam.TransformDataset()
-            data | f"{split} write" >> beam.io.WriteToTFRecord(
-                str(folder / "examples" / f"Split-{split}" / "transformed_examples"),
-                file_name_suffix=".gz",
-                coder=tft.coders.ExampleProtoCoder(coder.schema),
-            )
-    shapes = packed_shapes(tft.TFTransformOutput(str(folder / "graph")).transformed_feature_spec(), label=LABEL)
+    splits = {split: [_batch(rows[:200]), _batch(rows[200:])] for split, rows in raw.items()}
+    made = run(folder, splits, SCHEMA, f"{__name__}.preprocessing_fn")
+    examples = Path(made.examples.uri)
     for split in ROWS:
-        pack(folder / "examples", shapes, folder / "rows", split=split)
-    return Transformed(folder / "examples", folder / "graph", schema, raw["eval"], folder / "rows")
+        pack(examples, folder / "rows", split=split)
+    schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
+    return Transformed(examples, made.graph, schema, raw["eval"], folder / "rows")
+
+
+def _batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    return to_lists(pa.RecordBatch.from_pylist(rows), COLUMNS)
 
 
 def job_in(folder: Path, transformed: Transformed, **train: Any) -> Job:

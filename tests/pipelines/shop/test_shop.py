@@ -28,7 +28,7 @@ from tests.pipelines.data_half import (
     apply,
     data_half,
     encoded,
-    records_of,
+    examples_of,
     schema_of,
     split_statistics,
     statistics_of,
@@ -74,8 +74,7 @@ def test_users_stay_in_one_split_on_every_day(days: dict[str, DataHalf]) -> None
     users: dict[str, set[bytes]] = {"train": set(), "eval": set()}
     for half in days.values():
         for split, seen in users.items():
-            for record in records_of(half.examples, split):
-                seen.add(tf.train.Example.FromString(record).features.feature["user_id"].bytes_list.value[0])
+            seen.update(user for [user] in examples_of(half.examples, split).column("user_id").to_pylist())
     assert not users["train"] & users["eval"]
     assert len(users["eval"]) / len(users["train"] | users["eval"]) == pytest.approx(0.25, abs=0.05)
 
@@ -84,7 +83,7 @@ def test_users_stay_in_one_split_on_every_day(days: dict[str, DataHalf]) -> None
 def test_simulated_days_agree_with_the_curated_schema(days: dict[str, DataHalf], day: str) -> None:
     schema = schema_of("shop")
     for split in ("train", "eval"):
-        found = tfdv.validate_statistics(split_statistics(days[day].examples, split, schema), schema)
+        found = tfdv.validate_statistics(split_statistics(days[day], split), schema)
         assert {name: info.description for name, info in found.anomaly_info.items()} == {}
 
 
@@ -93,7 +92,7 @@ def test_the_week_after_is_within_the_bounds_of_drift(seed: int) -> None:
     """Else small simulated days would be refused by chance."""
     schema, drift, world = schema_of("shop"), load_spec("shop").drift, World(seed)
     first, *later = (
-        statistics_of(encoded(impressions_table(world, simulate(world, day, rows=3000)), "shop"), schema)
+        statistics_of(impressions_table(world, simulate(world, day, rows=3000)), "shop")
         for day in (FIRST, FIRST + datetime.timedelta(days=1), FIRST + datetime.timedelta(days=7))
     )
     for today in later:
@@ -109,8 +108,8 @@ def test_a_shop_that_only_sells_shoes_has_drifted(days: dict[str, DataHalf]) -> 
     schema, drift = schema_of("shop"), load_spec("shop").drift
     rows = days[DAYS[1]].rows
     shoes = rows.filter(pa.compute.equal(rows.column("category"), "shoes"))
-    champion = split_statistics(days[DAYS[0]].examples, "train", schema)
-    found = validate(statistics_of(encoded(shoes, "shop"), schema), schema, drift=drift, champion=champion)
+    champion = split_statistics(days[DAYS[0]], "train")
+    found = validate(statistics_of(shoes, "shop"), schema, drift=drift, champion=champion)
     checks = drift_checks(found, drift=drift, has_champion=True)
     assert "drift: category" in {check.name for check in checks if check.verdict is Verdict.REFUSED}
 
@@ -122,7 +121,7 @@ def test_the_schema_notices_what_the_shop_never_had(days: dict[str, DataHalf], c
     changed = [value] * 600 + rows.column(column).to_pylist()[600:]
     rows = rows.set_column(index, column, pa.array(changed, rows.schema.field(column).type))
     schema = schema_of("shop")
-    found = tfdv.validate_statistics(statistics_of(encoded(rows, "shop"), schema), schema)
+    found = tfdv.validate_statistics(statistics_of(rows, "shop"), schema)
     assert [check.name for check in anomaly_checks(found, split="train") if check.verdict is Verdict.REFUSED] == [
         f"schema: {column}"
     ]

@@ -1,0 +1,91 @@
+"""TFDV's statistics of whole row groups, their partial results merged in input order.
+
+StatisticsGen takes batches of a thousand rows and counts every value of a text column in Beam, row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import tensorflow_data_validation as tfdv
+from tensorflow_data_validation.statistics import stats_impl
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import Artifact, artifact_utils
+
+from components.aggregation import Aggregate, Kernel
+from components.examples.records import RowGroup, read, row_groups
+from components.statistics.top_values import TopValues
+from pipelines.errors import DataError
+from pipelines.manifest import write_atomically
+
+STATISTICS_FILE = "FeatureStats.pb"
+
+Accumulators = list[Any]
+"""One of each generator."""
+
+
+class StatisticsExecutor(BaseBeamExecutor):  # type: ignore[misc]
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes `Split-<name>/FeatureStats.pb`, a `DatasetFeatureStatisticsList`, for every split.
+
+        Raises:
+            DataError: a split has no rows, or a shard cannot be read.
+        """
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        output = artifact_utils.get_single_instance(output_dict["statistics"])
+        splits = artifact_utils.decode_split_names(examples.split_names)
+        groups = {split: _row_groups(Path(examples.uri), split) for split in splits}
+        with self._make_beam_pipeline() as pipeline:
+            for split, found in groups.items():
+                _ = (
+                    pipeline
+                    | f"RowGroups[{split}]" >> beam.Create(list(enumerate(found)))
+                    | f"Statistics[{split}]" >> Aggregate(FeatureStatistics())
+                    | f"Write[{split}]" >> beam.Map(_write, Path(output.uri) / f"Split-{split}" / STATISTICS_FILE)
+                )
+        output.split_names = artifact_utils.encode_split_names(splits)
+        output.span = examples.span
+
+
+class FeatureStatistics(Kernel[RowGroup, Accumulators]):
+    def partial(self, element: RowGroup) -> Accumulators:
+        generators = _generators()
+        found = stats_impl.generate_partial_statistics_in_memory(read(element), tfdv.StatsOptions(), generators)
+        return [generator.compact(one) for generator, one in zip(generators, found, strict=True)]
+
+    def merge(self, partials: Sequence[Accumulators]) -> Accumulators:
+        by_generator = zip(_generators(), zip(*partials, strict=True), strict=True)
+        return [generator.merge_accumulators(list(found)) for generator, found in by_generator]
+
+
+def extract(merged: Accumulators) -> statistics_pb2.DatasetFeatureStatisticsList:
+    return stats_impl.extract_statistics_output(merged, _generators())
+
+
+def _generators() -> list[Any]:
+    [counts_and_moments, _top_values] = stats_impl.get_generators(tfdv.StatsOptions(), in_memory=True)
+    return [counts_and_moments, TopValues()]
+
+
+def _row_groups(folder: Path, split: str) -> list[RowGroup]:
+    found = row_groups(folder, split)
+    if not found:
+        raise DataError(
+            f"the split {split!r} of the examples has no rows",
+            fix="delete the folder of that artifact, and run the examples node again",
+            place=str(folder),
+        )
+    return found
+
+
+def _write(merged: Accumulators, path: Path) -> None:
+    write_atomically(path, extract(merged).SerializeToString(deterministic=True))

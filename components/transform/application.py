@@ -1,0 +1,68 @@
+"""The finished graph on every row group: read, transform, write one shard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy.typing as npt
+from apache_beam.utils.shared import Shared
+from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
+
+from components.examples.records import RowGroup, read
+from components.transform.blocks import Columns, lay_out, write_shard
+from components.transform.graph import Graph, Saved, input_config
+from components.transform.tracing import Trace, output_shapes
+from pipelines.errors import UserCodeError, bounded
+
+
+class _Work(NamedTuple):
+    row_group: RowGroup
+    split: str
+    number: int
+    of: int
+
+
+class Apply(beam.PTransform):  # type: ignore[misc]
+    """From nothing to the shards of all splits in `output`, named by the place of their row group."""
+
+    def __init__(self, trace: Trace, model: Path, splits: Mapping[str, Sequence[RowGroup]], output: Path) -> None:
+        super().__init__()
+        self._work = [
+            _Work(group, split, number, len(groups))
+            for split, groups in splits.items()
+            for number, group in enumerate(groups)
+        ]
+        columns = lay_out(output_shapes(trace.outputs, place=""))
+        config = input_config(trace.schema, trace.input_names(trace.outputs))
+        self._transform = _TransformRowGroup(Saved(model, tuple(columns)), config, columns, output)
+
+    def expand(self, begin: Any) -> Any:
+        return begin | "RowGroups" >> beam.Create(self._work) | beam.ParDo(self._transform)
+
+
+class _TransformRowGroup(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, model: Saved, config: TensorAdapterConfig, columns: Columns, output: Path) -> None:
+        self._model, self._config, self._columns, self._output = model, config, columns, output
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        self._graph = self._shared.acquire(lambda: Graph(self._model, self._config))
+
+    def process(self, work: _Work) -> None:
+        batch = read(work.row_group, self._config.arrow_schema.names)
+        arrays = self._graph(batch, place=work.row_group.path)
+        _check_rows(arrays, work.row_group)
+        write_shard(arrays, self._columns, self._output / f"Split-{work.split}", index=work.number, count=work.of)
+
+
+def _check_rows(arrays: Mapping[str, npt.NDArray[Any]], row_group: RowGroup) -> None:
+    wrong = [f"{name} ({len(array):,})" for name, array in sorted(arrays.items()) if len(array) != row_group.row_count]
+    if wrong:
+        raise UserCodeError(
+            f"every output must have a row per example, here {row_group.row_count:,}. Received: {bounded(wrong)}",
+            fix="`preprocessing_fn` gets a batch and must keep its rows",
+            place=row_group.path,
+        )

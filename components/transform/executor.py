@@ -1,0 +1,120 @@
+"""Analyzes one split, applies the graph to all: every row group is read once per phase and once more at the end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tensorflow_transform as tft
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_transform.impl_helper import METADATA_DIR_NAME
+from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import Artifact, artifact_utils
+
+from components.examples.records import RowGroup, row_groups
+from components.transform import fallback
+from components.transform.analysis import Analysis
+from components.transform.application import Apply
+from components.transform.blocks import describe
+from components.transform.measures import run_with_beam
+from components.transform.tracing import Trace, import_function, trace
+from pipelines.errors import DataError, bounded
+
+ANALYZED = "train"
+
+
+class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
+    """Work of `components.transform.component.Transform`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the transform graph and `Split-<name>/data_tfrecord-<row group>-of-<count>`.
+
+        Raises:
+            DataError: a split has no rows, or its examples are damaged or do not fit the schema.
+            SpecError, UserCodeError: what `preprocessing_fn` returns.
+        """
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        output = artifact_utils.get_single_instance(output_dict["transformed_examples"])
+        graph = Path(artifact_utils.get_single_uri(output_dict["transform_graph"]))
+        path = str(exec_properties["preprocessing_fn"])
+        splits = _splits(examples)
+        with _temporary(graph) as folder:
+            schema = _read_schema(Path(artifact_utils.get_single_uri(input_dict["schema"])))
+            traced = trace(import_function(path), schema, folder, place=path.rpartition(".")[0])
+            _publish(self._analyze(traced, splits[ANALYZED]), traced, graph)
+        with self._make_beam_pipeline() as pipeline:
+            _ = pipeline | Apply(traced, graph / tft.TFTransformOutput.TRANSFORM_FN_DIR, splits, Path(output.uri))
+        describe(output, split_names=list(splits), span=examples.span)
+
+    def _analyze(self, traced: Trace, groups: list[RowGroup]) -> Path:
+        """The SavedModel with all constants."""
+        analysis = Analysis(traced)
+        if analysis.unsupported:
+            print(f"analyzed by TensorFlow Transform, many times slower, because of {bounded(analysis.unsupported)}")
+            return fallback.analyze(traced, groups, self._make_beam_pipeline())
+        merged = traced.folder / "merged"
+        return analysis.model(lambda kernel: run_with_beam(kernel, groups, self._make_beam_pipeline(), merged))
+
+
+def _splits(examples: Artifact) -> dict[str, list[RowGroup]]:
+    names = artifact_utils.decode_split_names(examples.split_names)
+    if ANALYZED not in names:
+        raise DataError(
+            f"the examples must have a split {ANALYZED!r}, which is analyzed. Received: {bounded(names)}",
+            fix="declare it in `data.splits` of pipeline.yaml",
+            place=examples.uri,
+        )
+    splits = {name: row_groups(Path(examples.uri), name) for name in names}
+    if empty := [name for name, groups in splits.items() if not groups]:
+        raise DataError(
+            f"every split must have rows. Received: none in {bounded(empty)}",
+            fix="check the day's rows and `data.splits`, then run the examples node again",
+            place=examples.uri,
+        )
+    return splits
+
+
+@contextmanager
+def _temporary(graph: Path) -> Iterator[Path]:
+    """Beside the result, so that workers elsewhere see it."""
+    folder = graph / ".temporary"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _read_schema(folder: Path) -> schema_pb2.Schema:
+    return text_format.Parse((folder / "schema.pbtxt").read_text(encoding="utf-8"), schema_pb2.Schema())
+
+
+def _publish(model: Path, traced: Trace, graph: Path) -> None:
+    """The folders of a transform graph, as TensorFlow Transform lays them out."""
+    names = tft.TFTransformOutput
+    shutil.copytree(
+        model,
+        graph / names.TRANSFORM_FN_DIR,
+        ignore=shutil.ignore_patterns(METADATA_DIR_NAME),
+        dirs_exist_ok=True,
+    )
+    transformed = graph / names.TRANSFORMED_METADATA_DIR
+    shutil.copytree(model / METADATA_DIR_NAME, transformed, dirs_exist_ok=True)
+    _write_assets(traced.assets, transformed / names.ASSET_MAP)
+    metadata_io.write_metadata(dataset_metadata.DatasetMetadata(traced.schema), str(graph / names.RAW_METADATA_DIR))
+
+
+def _write_assets(assets: Mapping[str, str], path: Path) -> None:
+    if assets:
+        path.write_text(json.dumps(assets), encoding="utf-8")

@@ -1,0 +1,108 @@
+"""Vocabularies by Arrow: tokens are counted, summed and sorted in columns, never one by one.
+
+    counts = merge([count(values) for values in batches])            # table of token, count
+    kept = prune(counts, threshold=5, top_k=1000, dtype="string")
+    write(folder / "item_id", kept, options)
+
+Order, ties and files are those of TensorFlow Transform: descending by (count, token bytes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+from tensorflow_transform import analyzers
+from tensorflow_transform.analyzer_nodes import VocabularyOrderAndWrite
+
+_RESERVED_COUNT = -1
+"""What TensorFlow Transform writes beside a reserved token."""
+
+
+def count(values: npt.NDArray[Any] | pa.Array, weights: npt.NDArray[Any] | None = None) -> pa.Table:
+    """Distinct tokens of a batch: with their number, or with the sum of their weights."""
+    tokens = values if isinstance(values, pa.Array) else _as_arrow(values)
+    if weights is not None:
+        return _sum(pa.table({"token": tokens, "count": pa.array(weights.astype(np.float64))}))
+    counted = pc.value_counts(tokens)
+    return pa.table({"token": counted.field("values"), "count": counted.field("counts")})
+
+
+def merge(counts: Sequence[pa.Table]) -> pa.Table:
+    """The sum of neighbours. In one thread, so that sums of weights are the same in every run."""
+    return counts[0] if len(counts) == 1 else _sum(pa.concat_tables(counts))
+
+
+def prune(counts: pa.Table, *, threshold: float, top_k: int | None, dtype: str) -> pa.Table:
+    """Tokens of at least `threshold`, as text; with `top_k` the first so many in order, and never none."""
+    if threshold > 0:
+        counts = counts.filter(pc.greater_equal(counts["count"], threshold))
+    if dtype != tf.string.name:
+        text = counts["token"].cast(pa.large_string()).cast(pa.large_binary())
+        counts = counts.set_column(0, "token", text)
+    return counts if top_k is None else _never_empty(_in_order(counts).slice(0, top_k), dtype)
+
+
+def write(
+    folder: Path, counts: pa.Table, options: VocabularyOrderAndWrite, reserved: Sequence[bytes] | None = None
+) -> Path:
+    """Writes the file that TensorFlow Transform would, `reserved` tokens first."""
+    if reserved:
+        counts = counts.filter(pc.invert(pc.is_in(counts["token"], pa.array(reserved, pa.large_binary()))))
+    if options.fingerprint_shuffle:
+        digests = [hashlib.sha1(token, usedforsecurity=False).digest() for token in counts["token"].to_pylist()]
+        counts = counts.take(pc.sort_indices(pa.array(digests)))
+    elif not options.input_is_sorted or reserved:
+        counts = _in_order(counts)
+    if reserved:
+        first = {"token": pa.array(reserved, pa.large_binary()), "count": [_RESERVED_COUNT] * len(reserved)}
+        counts = pa.concat_tables([pa.table(first).cast(counts.schema), counts])
+    return _write_lines(folder, _lines(_never_empty(counts, options.input_dtype), options), options)
+
+
+def _write_lines(folder: Path, lines: Iterator[bytes], options: VocabularyOrderAndWrite) -> Path:
+    if options.file_format == "text":
+        path = folder / options.vocab_filename
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        return path
+    path = folder / f"{options.vocab_filename}.tfrecord.gz"
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for line in lines:
+            writer.write(line)
+    return path
+
+
+def _lines(counts: pa.Table, options: VocabularyOrderAndWrite) -> Iterator[bytes]:
+    tokens = counts["token"].to_pylist()
+    if not options.store_frequency:
+        return iter(tokens)
+    numbers = counts["count"].to_pylist()
+    return (f"{number} ".encode() + token for number, token in zip(numbers, tokens, strict=True))
+
+
+def _as_arrow(values: npt.NDArray[Any]) -> pa.Array:
+    return pa.array(values, pa.large_binary() if values.dtype == object else None)
+
+
+def _sum(counts: pa.Table) -> pa.Table:
+    summed = counts.group_by("token", use_threads=False).aggregate([("count", "sum")])
+    return summed.select(["token", "count_sum"]).rename_columns(["token", "count"])
+
+
+def _in_order(counts: pa.Table) -> pa.Table:
+    return counts.take(pc.sort_indices(counts, [("count", "descending"), ("token", "descending")]))
+
+
+def _never_empty(counts: pa.Table, dtype: str) -> pa.Table:
+    """Lookup tables need an entry: TensorFlow Transform's own stands in."""
+    if len(counts):
+        return counts
+    number, token = analyzers.get_empy_vocabulary_dummy_value(dtype)
+    return pa.table({"token": pa.array([token], pa.large_binary()), "count": [number]})

@@ -1,0 +1,71 @@
+"""A small day of every column type, as the examples node makes it.
+
+examples = run(tmp_path, table(1000))
+rows = rows_of(examples, "train")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import standard_artifacts
+
+from components.artifacts import RawDay
+from components.examples.executor import ExamplesExecutor
+from components.examples.records import read, row_groups
+from pipelines.spec import Data
+
+RUNNER = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--direct_running_mode=in_memory"]
+FOUR_THREADS = [RUNNER[0], "--direct_running_mode=multi_threading", "--direct_num_workers=4"]
+COLUMNS = {"user": "string", "price": "float", "count": "int", "bought": "bool", "words": "strings", "history": "ints"}
+DATA = Data.model_validate(
+    {
+        "source": {"format": "parquet", "path": "{day}"},
+        "columns": COLUMNS,
+        "label": "bought",
+        "split_key": "user",
+        "splits": {"train": 3, "eval": 1},
+    }
+)
+
+
+def table(rows: int) -> pa.Table:
+    return pa.table(
+        {
+            "user": [f"user{row % 97}" for row in range(rows)],
+            "price": pa.array([None if row % 7 == 0 else float(row % 3) for row in range(rows)], pa.float64()),
+            "count": pa.array([row % 2 for row in range(rows)], pa.int32()),
+            "bought": [row % 5 == 0 for row in range(rows)],
+            "words": [["", "a"][: row % 3] for row in range(rows)],
+            "history": pa.array([None if row % 11 == 0 else [0, row] for row in range(rows)], pa.list_(pa.int64())),
+            "extra": ["dropped"] * rows,
+        }
+    )
+
+
+def run(
+    folder: Path, rows: pa.Table, *, data: Data = DATA, arguments: Sequence[str] = RUNNER, row_group_size: int = 100
+) -> standard_artifacts.Examples:
+    raw, examples = RawDay(), standard_artifacts.Examples()
+    raw.uri, examples.uri = str(folder / "raw"), str(folder / "examples")
+    raw.span = 20458
+    (folder / "raw").mkdir(parents=True)
+    pq.write_table(rows, folder / "raw" / "rows-00000-of-00001.parquet", row_group_size=row_group_size)
+    context = BaseBeamExecutor.Context(beam_pipeline_args=list(arguments))
+    ExamplesExecutor(context).Do({"rows": [raw]}, {"examples": [examples]}, {"data": data.model_dump_json()})
+    return examples
+
+
+def rows_of(examples: Any, split: str) -> pa.Table:
+    return pa.Table.from_batches([read(found) for found in row_groups(Path(examples.uri), split)])
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    """Every file below `folder`, by relative path."""
+    root = Path(folder)
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}

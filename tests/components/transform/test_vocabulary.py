@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from components.transform.vocabulary import count, merge, prune
+
+
+@pytest.mark.slow
+def test_a_million_distinct_tokens() -> None:
+    random = np.random.default_rng(3)
+    parts = [random.integers(0, 1_500_000, 500_000) for _ in range(4)]
+    counts = merge([merge([count(_texts(part)) for part in parts[:2]]), *(count(_texts(part)) for part in parts[2:])])
+    kept = prune(counts, threshold=2, top_k=100_000, dtype="string")
+    tokens, numbers = np.unique(np.concatenate(parts), return_counts=True)
+    assert len(counts) == len(tokens) > 1_000_000
+    expected = sorted(zip(numbers.tolist(), (str(token).encode() for token in tokens), strict=True), reverse=True)
+    assert list(zip(kept["count"].to_pylist(), kept["token"].to_pylist(), strict=True)) == expected[:100_000]
+
+
+def _texts(numbers: np.ndarray) -> pa.Array:
+    return pa.array(numbers).cast(pa.large_string()).cast(pa.large_binary())
+
+
+def test_integers_are_ordered_as_text_when_tied() -> None:
+    kept = prune(count(np.array([10, 9, 9, 10, -1])), threshold=0, top_k=3, dtype="int64")
+    assert kept.to_pydict() == {"token": [b"9", b"10", b"-1"], "count": [2, 2, 1]}
+
+
+def test_sums_of_weights_do_not_depend_on_the_grouping_of_equal_halves() -> None:
+    values, weights = np.array([b"a", b"b", b"a"], object), np.array([0.1, 0.2, 0.3], "f4")
+    found = merge([count(values, weights), count(values, weights)]).to_pydict()
+    first = float(np.float32(0.1)) + float(np.float32(0.3))
+    assert found == {"token": [b"a", b"b"], "count": [first + first, 2 * float(np.float32(0.2))]}
