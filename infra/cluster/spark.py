@@ -8,7 +8,12 @@ from infra.services.programs import Program
 
 
 def programs(cluster: Cluster) -> list[Program]:
-    environment = {"SPARK_HOME": str(cluster.folder), "SPARK_LOCAL_IP": HOST, "SPARK_CONF_DIR": str(cluster.conf)}
+    environment = {
+        "SPARK_HOME": str(cluster.folder),  # executors take its `jars`
+        "SPARK_SCALA_VERSION": "2.12",
+        "SPARK_LOCAL_IP": HOST,
+        "SPARK_CONF_DIR": str(cluster.conf),
+    }
     address = f"spark://{cluster.address('master')}"
     ports = ("--port", str(cluster.ports["master"]), "--webui-port", str(cluster.ports["web"]))
     master = ("org.apache.spark.deploy.master.Master", "--host", HOST, *ports)
