@@ -6,7 +6,7 @@ from infra.cluster.layout import WORKERS, Cluster
 from infra.services.configuration import HOST
 from infra.services.programs import Program
 
-RESTARTS = 3
+RESTARTS = 5
 """Of a job of which a task manager was lost: the supervisor brings another one within seconds."""
 
 
@@ -57,7 +57,7 @@ def files(cluster: Cluster) -> dict[str, str]:
         "cluster.registration.error-delay": 2000,
         "restart-strategy.type": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": RESTARTS,
-        "restart-strategy.fixed-delay.delay": "2 s",
+        "restart-strategy.fixed-delay.delay": "5 s",
         # Beam lies on the class path of the cluster.
         "classloader.resolve-order": "parent-first",
     }

@@ -1,10 +1,12 @@
-"""A kernel of which order is all it has; imported by the workers."""
+"""What the workers import: a kernel of which order is all it has."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from components.aggregation import Kernel
 
@@ -20,8 +22,12 @@ class Concatenation(Kernel[int, list[int]]):
         time.sleep(self._pause_secs)
         if self._log:
             with Path(self._log).open("a") as log:
-                log.write(f"{element}\n")
+                log.write(f"{os.getpid()} {element}\n")
         return [element * self.factor]
 
     def merge(self, partials: Sequence[list[int]]) -> list[int]:
         return [number for partial in partials for number in partial]
+
+
+def refuse(element: object) -> NoReturn:
+    raise ValueError(f"the user's own words about {element}")
