@@ -18,7 +18,7 @@ def programs(cluster: Cluster) -> list[Program]:
         cluster.java_program("job-manager", manager, heap="512m", environment={}),
         *(
             cluster.java_program(
-                f"task-manager-{number}", worker, heap="640m", flags=("-XX:MaxDirectMemorySize=256m",), environment={}
+                f"task-manager-{number}", worker, heap="640m", flags=("-XX:MaxDirectMemorySize=640m",), environment={}
             )
             for number in range(1, WORKERS + 1)
         ),
@@ -44,8 +44,8 @@ def files(cluster: Cluster) -> dict[str, str]:
         "taskmanager.memory.framework.off-heap.size": "128m",
         "taskmanager.memory.task.heap.size": "512m",
         "taskmanager.memory.task.off-heap.size": "0m",
-        "taskmanager.memory.network.min": "64m",
-        "taskmanager.memory.network.max": "64m",
+        "taskmanager.memory.network.min": "384m",
+        "taskmanager.memory.network.max": "384m",
         "taskmanager.memory.managed.size": "256m",
         "taskmanager.memory.jvm-metaspace.size": "256m",
         "taskmanager.memory.jvm-overhead.min": "128m",

@@ -64,7 +64,12 @@ def test_settings_win_over_the_cluster_of_this_machine(
     monkeypatch.setenv("JOBS", endpoint)
     given = {"kind": "flink", "job_endpoint": "${JOBS}", "workers": 64, "beam_args": ["--object_reuse"]}
     arguments = beam_args(Cluster.model_validate(given), settings)
-    expected = {f"--job_endpoint={endpoint}", "--environment_config=localhost:50000", "--parallelism=64", "--object_reuse"}
+    expected = {
+        f"--job_endpoint={endpoint}",
+        "--environment_config=localhost:50000",
+        "--parallelism=64",
+        "--object_reuse",
+    }
     assert expected < {*arguments}
 
 
@@ -80,7 +85,9 @@ def test_a_run_may_choose_another_cluster_than_its_spec() -> None:
     spark = Cluster.model_validate("spark")
     assert chosen(spark, {}) is spark
     assert chosen(spark, {"DAYBREAK_CLUSTER": "local"}) == Cluster()
-    with pytest.raises(SpecError, match="must be one of local, flink, spark, dataflow. Received: DAYBREAK_CLUSTER=yarn"):
+    with pytest.raises(
+        SpecError, match="must be one of local, flink, spark, dataflow. Received: DAYBREAK_CLUSTER=yarn"
+    ):
         chosen(spark, {"DAYBREAK_CLUSTER": "yarn"})
     with pytest.raises(SpecError, match="settings that only a spec can give"):
         chosen(spark, {"DAYBREAK_CLUSTER": "dataflow"})
