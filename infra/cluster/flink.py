@@ -46,6 +46,8 @@ def files(cluster: Cluster) -> dict[str, str]:
         "taskmanager.memory.task.off-heap.size": "0m",
         "taskmanager.memory.network.min": "384m",
         "taskmanager.memory.network.max": "384m",
+        # Of each exchange of a stage; with the default of 512 a job of some dozen groupings finds none left.
+        "taskmanager.network.sort-shuffle.min-buffers": 64,
         "taskmanager.memory.managed.size": "256m",
         "taskmanager.memory.jvm-metaspace.size": "256m",
         "taskmanager.memory.jvm-overhead.min": "128m",
