@@ -1,6 +1,6 @@
 # Daybreak: `make help` is the menu.
 .DEFAULT_GOAL := help
-.PHONY: help env lock up down status demo test test-e2e lint format bench doctor clean
+.PHONY: help env lock up down status demo test test-e2e test-cluster lint format bench doctor clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -48,6 +48,9 @@ test: env ## All tests that need no running services; a summary line for each en
 test-e2e: env ## End to end: whole installations, killed services, real retrains (minutes)
 	@$(call run_suites,-m e2e)
 
+test-cluster: env ## Flink and Spark started, used, killed and stopped (minutes; CLUSTER=flink for one; needs a JDK and Maven)
+	@.venvs/services/bin/python -m pytest -q -rs -m "e2e or not e2e" $(if $(CLUSTER),tests/infra/cluster/test_$(CLUSTER).py,tests/infra/cluster) $(PYTEST_ARGS)
+
 lint: env ## ruff, mypy and the layer contracts
 	@failed=0; bin=.venvs/services/bin; \
 	for step in "ruff check ." "ruff format --check ." "mypy" "lint-imports --no-logo"; do \
@@ -65,4 +68,5 @@ doctor: ## Say what this machine lacks, and how to mend it
 
 clean: down ## Remove environments and everything Daybreak wrote (FORCE=1: without asking)
 	@if [ -z "$(FORCE)" ]; then read -r -p "Remove .venvs and .daybreak (models, runs, databases)? [y/N] " answer; [ "$$answer" = y ]; fi
+	@for kind in flink spark; do [ ! -d .daybreak/cluster/$$kind ] || $(DAYBREAK) cluster down $$kind; done
 	@rm -rf .venvs .daybreak *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -24,7 +24,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
 
-from infra import environments  # noqa: E402 - the line above lets it be found when this file is run by its path
+from infra import environments, java  # noqa: E402 - the line above lets them be found when this file is run by its path
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 MEMORY_NEEDED_BYTES, MEMORY_ADVISED_BYTES = 6 * 10**9, 10 * 10**9
@@ -84,6 +84,7 @@ def examine(machine: Machine) -> list[Finding]:
         _environments,
         _ports,
         _postgres_user,
+        _java,
     )
     return [finding for check in checks for finding in check(machine)]
 
@@ -234,6 +235,16 @@ def _postgres_user(machine: Machine) -> list[Finding]:
         )
         return [Finding(FAIL, "PostgreSQL's user", f"as root it is {user}, who may not enter {shown}", fix)]
     return [Finding(OK, "PostgreSQL's user", user)]
+
+
+def _java(machine: Machine) -> list[Finding]:
+    """Only for `daybreak cluster`: a warning, never a failure."""
+    path, problem = java.find_java(machine.environ)
+    if not problem and shutil.which("mvn", path=machine.environ.get("PATH")) is None:
+        problem = f"{path}, but no `mvn` on the path"
+    if problem:
+        return [Finding(WARN, "Java", f"{problem}; without it no local Flink or Spark", java.FIX)]
+    return [Finding(OK, "Java", path)]
 
 
 def closed_folders(*paths: Path, user: str) -> list[Path]:

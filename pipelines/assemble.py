@@ -28,19 +28,10 @@ from components.registry.register.component import Register
 from components.statistics.component import Statistics
 from components.training.component import Train
 from components.transform.component import Transform
+from pipelines.cluster import BEAM_ARGS
 from pipelines.manifest import Manifest
 from pipelines.settings import Settings
 from pipelines.spec import Resources, Spec, pipeline_folder
-
-# Never the default: since Beam 2.68 `DirectRunner` prefers a binary that it downloads. One process, because a
-# Beam worker process would import TensorFlow again.
-BEAM_ARGS = [
-    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    "--direct_running_mode=in_memory",
-    "--direct_num_workers=1",
-    # Nobody is shipped anything: without an image, every node packs TFX for its workers first, a second each.
-    "--sdk_container_image=none",
-]
 
 STAGES = {
     "contract": "data",

@@ -17,7 +17,7 @@ import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -27,6 +27,12 @@ from pipelines.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+cluster = typer.Typer(
+    no_args_is_help=True, help="A real Flink or Spark cluster on this machine, for `cluster: flink` or `spark`."
+)
+app.add_typer(cluster, name="cluster")
+Kind = Annotated[Literal["flink", "spark"], typer.Argument(help="flink or spark")]
 
 Without = Annotated[list[str] | None, typer.Option(help="Leave out airflow, mlflow or worker; may be repeated.")]
 AirflowPort = Annotated[int | None, typer.Option(help="Default: DAYBREAK_AIRFLOW_PORT, the last one used, or 8080.")]
@@ -95,6 +101,36 @@ def restart(
     from infra.services.lifecycle import restart as restart_service
 
     restart_service(Configuration.of_last_up(Settings.from_environment()), name, report=_print)
+
+
+@cluster.command("up")
+def cluster_up(kind: Kind) -> None:
+    """Start two workers, a job server and a pool of warm Python workers; the first time fetches jars with Maven."""
+    from infra.cluster.lifecycle import bring_up
+
+    bring_up(kind, Settings.from_environment(), report=_print)
+
+
+@cluster.command("down")
+def cluster_down(kind: Kind) -> None:
+    """Stop it; nothing is left running, the jars stay."""
+    from infra.cluster.lifecycle import bring_down
+
+    bring_down(kind, Settings.from_environment(), report=_print)
+
+
+@cluster.command("status")
+def cluster_status(kind: Kind) -> None:
+    """Say whether it works. Exit code 75 when it does not, or does not run."""
+    from infra.cluster.lifecycle import rows
+
+    found = rows(kind, Settings.from_environment())
+    if not found:
+        raise ResourceError(f"no {kind} cluster is running", fix=f"run `daybreak cluster up {kind}`")
+    for row in found:
+        _print(f"{'ok' if row.ok else 'ill':<4}{row.name:<16}{row.detail}")
+    if not all(row.ok for row in found):
+        raise typer.Exit(75)
 
 
 @app.command()

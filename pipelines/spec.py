@@ -226,6 +226,58 @@ class Resources(Frozen):
     timeout_minutes: Positive = 120
 
 
+class ClusterKind(enum.StrEnum):
+    LOCAL = "local"
+    FLINK = "flink"
+    SPARK = "spark"
+    DATAFLOW = "dataflow"
+
+
+class Cluster(Frozen):
+    """Where the Beam stages run. `cluster: flink` is short for `cluster: {kind: flink}`.
+
+    Texts may hold `${NAME:-default}`. Nothing here changes what is written, so nothing is part of a cache key.
+    """
+
+    kind: ClusterKind = ClusterKind.LOCAL
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Flink: parallelism; Dataflow: machines; Spark decides itself. Default: what the cluster has."""
+    job_endpoint: str = ""
+    """`host:port` of Beam's job server. Default: the cluster of this machine, `daybreak cluster up`."""
+    worker_pool: str = ""
+    """`host:port` of the Python workers as each machine of the cluster sees it. Default: `localhost:50000`."""
+    project: str = ""
+    region: str = ""
+    temp_location: str = ""
+    """`gs://…`, for staging too."""
+    container_image: str = ""
+    """An image with this repository and its ML environment."""
+    beam_args: tuple[str, ...] = ()
+    """Further Beam options, such as `--machine_type=n2-standard-8`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_alone(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _settings_fit_kind(self) -> Self:
+        portable, google = ("job_endpoint", "worker_pool"), ("project", "region", "temp_location", "container_image")
+        unfit = {
+            ClusterKind.LOCAL: (*portable, *google, "workers", "beam_args"),
+            ClusterKind.FLINK: google,
+            ClusterKind.SPARK: (*google, "workers"),
+            ClusterKind.DATAFLOW: portable,
+        }[self.kind]
+        if given := [name for name in unfit if getattr(self, name)]:
+            raise ValueError(f"`kind: {self.kind}` has no {bounded(given)}; remove them or change `kind`")
+        if self.kind is ClusterKind.DATAFLOW and (missing := [name for name in google if not getattr(self, name)]):
+            raise ValueError(f"`kind: dataflow` needs {bounded(google)}; add {bounded(missing)}")
+        if self.worker_pool and not self.job_endpoint:
+            raise ValueError("`worker_pool` belongs to `job_endpoint`: give both or neither")
+        return self
+
+
 class Spec(Frozen):
     name: Name
     description: str = ""
@@ -238,7 +290,7 @@ class Spec(Frozen):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     budget: Budget = Budget()
-    cluster: Literal["local"] = "local"
+    cluster: Cluster = Cluster()
     resources: dict[Name, Resources] = {}
     """By node; the others have the defaults of the compiler."""
 

@@ -17,6 +17,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.portable import data_types
 
 from pipelines import cache
+from pipelines.cluster import beam_args, chosen
 from pipelines.errors import RefusedError
 from pipelines.manifest import Manifest, Node
 from pipelines.node import failures, ir, lineage, locks, stamps
@@ -25,6 +26,7 @@ from pipelines.node.launcher import NodeLauncher, check_published
 from pipelines.node.metadata import Connection, connection_config
 from pipelines.outcome import ArtifactRef, Outcome, State, write_outcome
 from pipelines.settings import Settings
+from pipelines.spec import Cluster
 
 GATES = ("contract", "anomalies")
 """Nodes whose refusal ends the day. `evaluate` refuses too, and `register` then says why nothing is registered."""
@@ -135,6 +137,7 @@ def _launch(attempt: Attempt, settings: Settings, progress: _Progress, signals: 
         connection=connection,
         signals=signals,
         on_miss=on_miss,
+        beam_args=lambda: _beam_args(attempt, settings),
         pipeline_info=pipeline.pipeline_info,
         pipeline_runtime_spec=pipeline.runtime_spec,
         **ir.executor_specs(pipeline, attempt.node),
@@ -146,6 +149,15 @@ def _launch(attempt: Attempt, settings: Settings, progress: _Progress, signals: 
     with signals.held_back():
         _read_back(attempt, connection, execution_id, progress)
     _obey_gate(attempt, progress)
+
+
+def _beam_args(attempt: Attempt, settings: Settings) -> list[str] | None:
+    """None for a plain TFX pipeline, which brings its own."""
+    if attempt.manifest.spec is None:
+        return None
+    cluster = chosen(Cluster.model_validate(attempt.manifest.spec["cluster"]))
+    print(f"daybreak: Beam on {cluster.kind}", flush=True)
+    return beam_args(cluster, settings)
 
 
 def _explain_miss(attempt: Attempt, connection: Connection, node: object, info: data_types.ExecutionInfo) -> str:

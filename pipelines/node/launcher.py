@@ -16,8 +16,9 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.portable import data_types, launcher, outputs_utils
+from tfx.orchestration.portable.beam_executor_operator import BeamExecutorOperator
 from tfx.orchestration.portable.mlmd import execution_lib
-from tfx.proto.orchestration import execution_result_pb2, pipeline_pb2
+from tfx.proto.orchestration import execution_result_pb2, pipeline_pb2, placeholder_pb2
 
 import components.artifacts  # noqa: F401  # types that are imported are found; others are made up, with a warning each
 from pipelines.errors import DataError, TransientError
@@ -36,6 +37,8 @@ class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
 
     Args:
       on_miss: called before the executor runs, with the execution and its final parameters.
+      beam_args: asked before a Beam executor runs; none takes those that were compiled. Not part of the cache key:
+        where a stage runs does not change its bytes.
     """
 
     def __init__(
@@ -45,10 +48,11 @@ class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
         connection: Connection,
         signals: Signals,
         on_miss: Callable[[data_types.ExecutionInfo], None],
+        beam_args: Callable[[], list[str] | None] = lambda: None,
         **specs: Any,
     ) -> None:
         super().__init__(pipeline_node=node, mlmd_connection=connection, **specs)
-        self._signals, self._on_miss = signals, on_miss
+        self._signals, self._on_miss, self._beam_args = signals, on_miss, beam_args
         self._execution_id: int | None = None
         self._run_id = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
 
@@ -77,6 +81,7 @@ class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
             return info.execution_id or None
         try:
             self._on_miss(info)
+            self._choose_cluster()
             self._remove(info)  # of a try whose machine died: the same id after a restored database
             output = self._run_executor(info)
             with self._signals.held_back():
@@ -89,6 +94,11 @@ class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
             for folder in (info.tmp_dir, info.stateful_working_dir):
                 discard(Path(folder))
         return int(info.execution_id)
+
+    def _choose_cluster(self) -> None:
+        operator = self._executor_operator
+        if isinstance(operator, BeamExecutorOperator) and (arguments := self._beam_args()) is not None:
+            operator.beam_pipeline_args = [_literal(argument) for argument in arguments]
 
     def _register_or_reuse_execution(self, **arguments: Any) -> Any:
         """Always a new execution: the earlier tries of this run were superseded."""
@@ -145,6 +155,12 @@ class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
                 connection.store.put_executions([execution])
         except Exception as second:  # noqa: BLE001
             print(f"daybreak: the end of execution {self._execution_id} could not be published: {second}", flush=True)
+
+
+def _literal(text: str) -> placeholder_pb2.PlaceholderExpression:
+    expression = placeholder_pb2.PlaceholderExpression()
+    expression.value.string_value = text
+    return expression
 
 
 def check_published(execution: metadata_store_pb2.Execution, node_id: str) -> None:

@@ -78,7 +78,7 @@ def test_environments_that_are_not_built_need_disk_and_a_compiler(tmp_path: Path
 
 
 def test_a_missing_compiler_names_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None if "++" in name else sys.executable)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name, **_: None if "++" in name else sys.executable)
     missing = finding(examine(machine(tmp_path, root=tmp_path)), "C++ compiler")
     assert missing.level == FAIL
     assert "g++" in missing.fix

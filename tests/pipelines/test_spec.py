@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipelines.errors import SpecError
-from pipelines.spec import Spec, load_spec, parse_spec
+from pipelines.spec import Cluster, ClusterKind, Spec, load_spec, parse_spec
 
 MINIMAL: dict[str, Any] = {
     "name": "toy",
@@ -63,6 +63,11 @@ def test_minimal_spec_has_defaults_and_is_frozen() -> None:
         ({"evaluate": {"bounds": [{"metric": "auc"}]}}, "needs `min` or `max`"),
         ({"evaluate": {"bounds": [{"metric": "auc", "min": 0.9, "max": 0.1}]}}, "min 0.9 above max 0.1"),
         ({"drift": {"l_infinity": {"colour": 0.1}}}, "`drift.l_infinity` names colour"),
+        ({"cluster": "yarn"}, "Input should be 'local', 'flink', 'spark' or 'dataflow'"),
+        ({"cluster": {"kind": "local", "workers": 4}}, "`kind: local` has no workers"),
+        ({"cluster": {"kind": "flink", "region": "r"}}, "`kind: flink` has no region"),
+        ({"cluster": {"kind": "flink", "worker_pool": "h:1"}}, "`worker_pool` belongs to `job_endpoint`"),
+        ({"cluster": {"kind": "dataflow", "project": "p"}}, "add region, temp_location, container_image"),
     ],
 )
 def test_contradictions_name_file_path_and_received(changes: dict[str, Any], words: str) -> None:
@@ -73,6 +78,12 @@ def test_contradictions_name_file_path_and_received(changes: dict[str, Any], wor
     assert message.startswith("toy/pipeline.yaml: ")
     assert "Received: " in message
     assert "Fix: " in message
+
+
+def test_a_cluster_is_a_word_or_a_mapping() -> None:
+    assert spec_with().cluster == Cluster(kind=ClusterKind.LOCAL)
+    assert spec_with(cluster="flink").cluster == spec_with(cluster={"kind": "flink"}).cluster
+    assert spec_with(cluster="spark").cluster.kind is ClusterKind.SPARK
 
 
 def test_all_problems_come_at_once() -> None:

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from infra.cluster import jars
+from infra.cluster.layout import Cluster, Kind
+from infra.cluster.lifecycle import bring_down, bring_up, rows
+from infra.java import FIX, find_java
+from infra.services import leftovers
+from infra.services.supervisor import Supervisor
+from pipelines.settings import REPOSITORY, Settings
+from tests.infra.installation import reachable_folder
+
+
+@dataclass(frozen=True)
+class Running:
+    kind: Kind
+    settings: Settings
+
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster.of(self.kind, self.settings)
+
+    def pid(self, name: str) -> int:
+        return Supervisor(self.cluster.supervision).processes()[name].pid
+
+    def healthy(self) -> bool:
+        found = rows(self.kind, self.settings)
+        return bool(found) and all(row.ok for row in found)
+
+    def processes(self) -> set[int]:
+        return leftovers.tagged(str(self.cluster.folder))
+
+    def start(self, kind: str, out: Path, *options: str) -> subprocess.Popen[str]:
+        """Twenty elements on `kind`; local is the in-memory runner."""
+        return subprocess.Popen(
+            [self.settings.python("ml"), "-m", "tests.infra.cluster.aggregate", kind, str(out), *options],
+            env={**os.environ, "DAYBREAK_STATE": str(self.settings.state)},
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def aggregate(self, kind: str, out: Path, *options: str) -> tuple[int, str]:
+        """The exit code and what was said."""
+        process = self.start(kind, out, *options)
+        said, _ = process.communicate(timeout=280)
+        return process.returncode, said
+
+
+def running(kind: Kind) -> Iterator[Running]:
+    """A cluster of its own; only the jars are those of this clone."""
+    _, problem = find_java(os.environ)
+    if problem or shutil.which("mvn") is None:
+        pytest.skip(f"{problem or 'no `mvn` on the path'}; {FIX}")
+    ours = Settings.from_environment()
+    if not ours.python("ml").exists():
+        pytest.skip("the ml environment is not built; make env")
+    folder = reachable_folder()
+    settings = Settings(home=REPOSITORY, state=folder)
+    place = folder / "cluster" / kind
+    place.mkdir(parents=True)
+    (place / "jars").symlink_to(jars.fetch(kind, ours.state / "cluster" / kind, report=print))
+    made = Running(kind, settings)
+    try:
+        bring_up(kind, settings, report=print)
+        yield made
+    finally:
+        bring_down(kind, settings, report=print)
+        left = made.processes()
+        shutil.rmtree(folder, ignore_errors=True)
+        assert not left
+
+
+@pytest.fixture(scope="module")
+def flink() -> Iterator[Running]:
+    yield from running("flink")
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Running]:
+    yield from running("spark")
