@@ -67,12 +67,14 @@ def test_the_page_shows_stages_and_profiles_and_keeps_the_measurements(tmp_path:
         figures=figures_of(found),
         command="make bench",
         versions={},
+        notes=["What is compared."],
         tables=[*tables_of(found), Table("Pipes", ["a|b"], [["c|d"]])],
         data=kept,
         folder=tmp_path,
     )
     assert json.loads(path.read_text())["data"] == json.loads(json.dumps(kept))
     page = (tmp_path / "README.md").read_text()
+    assert "\n\n- What is compared.\n\n| figure |" in page
     assert "### 0.1M rows, stage by stage (medians)" in page
     assert "| examples_parquet | TFX | 1 | 1.0 | 1.0 | 100,000 | 2.00 | 1.00 | 5.0 | 0.0 |" in page
     assert "### Where the CPU of `statistics` goes (0.1M rows, one core)" in page
@@ -152,3 +154,20 @@ def test_a_measurement_that_is_there_is_not_made_again(tmp_path: Path, capsys: p
     assert benchmark._measured(case, tmp_path) == measured(case)
     assert "1000-ours-contract-1core-0: 1.0 s" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [tmp_path / "measurements"]
+
+
+def test_a_peer_that_fails_is_told_and_ours_stops_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(side: str, stage: str, *_: object, **__: object) -> dict[str, object]:
+        raise RuntimeError(f"{side} {stage} ended with -9:\nreading\nMemoryError: no more")
+
+    monkeypatch.setattr(benchmark, "run_stage", fails)
+    monkeypatch.setattr(benchmark, "_make_model", lambda _: None)
+    told = benchmark._measured(Case(1_000, "stock", "transform"), tmp_path)
+    assert told == "At 1,000 rows stock transform ended with -9: MemoryError: no more"
+    monkeypatch.undo()
+    assert benchmark._measured(Case(1_000, "stock", "transform"), tmp_path) == told
+    monkeypatch.setattr(benchmark, "run_stage", fails)
+    monkeypatch.setattr(benchmark, "_make_model", lambda _: None)
+    with pytest.raises(RuntimeError, match="ours contract ended with -9"):
+        benchmark._measured(Case(1_000, "ours", "contract"), tmp_path)
+    assert not (tmp_path / "measurements" / "1000-ours-contract-1core-0.json").exists()

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.settings import REPOSITORY
-from tests.benchmarks.data_plane.figures import Measurement, figures_of, tables_of
+from tests.benchmarks.data_plane.figures import NOTES, Measurement, figures_of, tables_of
 from tests.benchmarks.data_plane.log import write_log
 from tests.benchmarks.data_plane.plan import FULL_ROWS, MODEL_ROWS, Case, cases
 from tests.benchmarks.report import write_report
@@ -44,16 +44,23 @@ def main() -> int:
         and (not arguments.sides or case.side in arguments.sides)
     ]
     with _folder(arguments.folder) as folder:
-        measurements = [_measured(case, folder) for case in chosen]
+        found = [_measured(case, folder) for case in chosen]
+    measurements = [one for one in found if isinstance(one, Measurement)]
+    failures = [one for one in found if isinstance(one, str)]
     figures, tables = figures_of(measurements), tables_of(measurements)
     for name, figure in figures.items():
         print(name, figure.as_json())
     if arguments.rows == FULL_ROWS and not arguments.stages and not arguments.sides:
-        kept = [measurement.as_json() for measurement in measurements]
-        command = "make bench"
-        print(
-            write_report("data_plane", figures=figures, command=command, versions=_versions(), tables=tables, data=kept)
+        path = write_report(
+            "data_plane",
+            figures=figures,
+            command="make bench",
+            versions=_versions(),
+            notes=[*NOTES, *failures],
+            tables=tables,
+            data=[measurement.as_json() for measurement in measurements],
         )
+        print(path)
     return 0
 
 
@@ -76,20 +83,34 @@ def _folder(given: Path | None) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _measured(case: Case, folder: Path) -> Measurement:
-    """Runs it, unless this folder holds its measurement."""
+def _measured(case: Case, folder: Path) -> Measurement | str:
+    """Runs it, unless this folder holds its measurement. A peer that fails is told, and the others go on."""
     kept = folder / "measurements" / f"{case.name}.json"
     if not kept.exists():
         _make_model(folder)
         data = folder / "data" / str(case.rows)
         write_log(data, rows=case.rows)
-        outputs = folder / "outputs" / str(case.rows) / case.side
-        found = run_stage(case.side, case.stage, data, outputs, folder / "model", case.cores, profiled=case.profiled)
+        found = _run(case, data, folder)
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(found))
-    measurement = Measurement(case, **json.loads(kept.read_text()))
+    found = json.loads(kept.read_text())
+    if "failed" in found:
+        print(found["failed"], flush=True)
+        return str(found["failed"])
+    measurement = Measurement(case, **found)
     print(measurement.line(), flush=True)
     return measurement
+
+
+def _run(case: Case, data: Path, folder: Path) -> dict[str, object]:
+    outputs = folder / "outputs" / str(case.rows) / case.side
+    try:
+        return run_stage(case.side, case.stage, data, outputs, folder / "model", case.cores, profiled=case.profiled)
+    except RuntimeError as error:
+        if case.side == "ours":
+            raise
+        why = str(error).strip().splitlines()
+        return {"failed": f"At {case.rows:,} rows {why[0].rstrip(':')}: {why[-1][:200]}"}
 
 
 def _make_model(folder: Path) -> None:
