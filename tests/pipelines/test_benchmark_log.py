@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -100,17 +100,18 @@ def test_frequencies_follow_a_power_law() -> None:
     assert counts[0] / counts[9] == pytest.approx(10**1.1, rel=0.35)
 
 
-Write = Callable[..., None]
-
-
-@pytest.mark.parametrize("write", [polars_side.write_transformed, duckdb_side.write_transformed])
-def test_peers_make_the_features_of_tft(write: Write, day: Path, rows: pa.Table, tmp_path: Path) -> None:
-    write(parquet_file(day), tmp_path)
+@pytest.mark.parametrize("limit", [VOCABULARY_LIMIT, 50])
+@pytest.mark.parametrize("side", [polars_side, duckdb_side])
+def test_peers_make_the_features_of_tft(
+    side: ModuleType, limit: int, day: Path, rows: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side, "VOCABULARY_LIMIT", limit)
+    side.write_transformed(parquet_file(day), tmp_path)
     train = np.asarray(rows[USER]) % 5 < 4
     learned, others = rows.filter(pa.array(train)), rows.filter(pa.array(~train))
     for name in ("c01", "c03", "c22"):
         counts = Counter(token for token in learned[name].to_pylist() if token)
-        expected = sorted(counts, key=lambda token: (counts[token], token), reverse=True)[:VOCABULARY_LIMIT]
+        expected = sorted(counts, key=lambda token: (counts[token], token), reverse=True)[:limit]
         assert (tmp_path / f"{name}.txt").read_text().splitlines() == expected
         ids = {token: index for index, token in enumerate(expected)}
         for split, part in (("train", learned), ("eval", others)):
@@ -122,9 +123,9 @@ def test_peers_make_the_features_of_tft(write: Write, day: Path, rows: pa.Table,
     np.testing.assert_allclose(scores, (values - values.mean()) / values.std(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("write", [polars_side.write_statistics, duckdb_side.write_statistics])
-def test_peers_compute_the_statistics(write: Write, day: Path, rows: pa.Table, tmp_path: Path) -> None:
-    write(parquet_file(day), tmp_path)
+@pytest.mark.parametrize("side", [polars_side, duckdb_side])
+def test_peers_compute_the_statistics(side: ModuleType, day: Path, rows: pa.Table, tmp_path: Path) -> None:
+    side.write_statistics(parquet_file(day), tmp_path)
     found = json.loads((tmp_path / "statistics.json").read_text())
     train = rows.filter(pa.array(np.asarray(rows[USER]) % 5 < 4))
     number = next(row for row in found["numbers"] if row["train"])["n03"]

@@ -77,13 +77,11 @@ class Results:
     def chain(self, rows: int, side: str, stages: Sequence[str], what: str, cores: int = 1) -> list[float]:
         """Per repeat, the sum over the stages."""
         runs = [self.of(rows, side, stage, cores) for stage in stages]
-        return [sum(getattr(found, what) for found in one) for one in zip(*runs, strict=False)] if all(runs) else []
+        return [sum(getattr(found, what) for found in one) for one in zip(*runs, strict=False)]
 
     def peaks(self, rows: int, side: str, stages: Sequence[str], *, imports: bool) -> list[float]:
         """GiB per repeat, of the stage that needs most; without imports, what it takes beyond them."""
         runs = [self.of(rows, side, stage) for stage in stages]
-        if not all(runs):
-            return []
         return [
             max(found.peak_bytes - (0 if imports else found.startup_bytes) for found in one) / GIB
             for one in zip(*runs, strict=False)

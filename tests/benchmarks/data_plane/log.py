@@ -65,7 +65,8 @@ def csv_file(folder: Path) -> Path:
 
 def log_schema() -> pa.Schema:
     fields = {LABEL: pa.int64(), USER: pa.int64(), TIME: pa.int64()}
-    fields |= dict.fromkeys(NUMBERS, pa.float32()) | dict.fromkeys(CATEGORIES, pa.string())
+    fields |= {name: pa.int64() if number.whole else pa.float32() for name, number in NUMBERS.items()}
+    fields |= dict.fromkeys(CATEGORIES, pa.string())
     return pa.schema(list(fields.items()))
 
 
@@ -91,7 +92,7 @@ def _batch(number: int, seed: int) -> pa.RecordBatch:
     numbers[WRONG_NUMBER] = np.where(wrong, -1.0, numbers[WRONG_NUMBER])
     for name, values in numbers.items():
         present = (random.random(GROUP_ROWS) >= NUMBERS[name].missing) | (wrong if name == WRONG_NUMBER else False)
-        columns.append(pa.array(values.astype(np.float32), mask=~present))
+        columns.append(pa.array(values.astype(np.int64 if NUMBERS[name].whole else np.float32), mask=~present))
     for index, (name, category) in enumerate(CATEGORIES.items()):
         columns.append(_tokens(ranks[name], index, random.random(GROUP_ROWS) >= category.missing))
     return pa.RecordBatch.from_arrays(columns, schema=log_schema())
