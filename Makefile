@@ -60,8 +60,10 @@ lint: env ## ruff, mypy and the layer contracts
 format: env ## Format, and mend what ruff can mend
 	@.venvs/services/bin/ruff format . && .venvs/services/bin/ruff check --fix .
 
-bench: env ## Measure; writes docs/benchmarks/*.json
+bench: env ## Measure, for hours; writes docs/benchmarks/*.json and docs/capacity.md
 	@.venvs/ml/bin/python -m tests.benchmarks.chain
+	@.venvs/ml/bin/python -m tests.benchmarks.data_plane
+	@.venvs/ml/bin/python -m tests.benchmarks.capacity
 
 doctor: ## Say what this machine lacks, and how to mend it
 	@$(PYTHON) infra/doctor.py

@@ -8,6 +8,7 @@ A goal is a ratio to peers by name, or an absolute bound on our own median. Ever
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -52,6 +53,15 @@ class Figure:
         return ours <= self.goal
 
 
+@dataclass(frozen=True)
+class Table:
+    """What stands on the page below the figures."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 def _spread(values: Sequence[float]) -> dict[str, float]:
     return {
         "median": round(statistics.median(values), 3),
@@ -66,9 +76,12 @@ def write_report(
     figures: Mapping[str, Figure],
     command: str,
     versions: Mapping[str, str],
+    notes: Sequence[str] = (),
+    tables: Sequence[Table] = (),
+    data: Sequence[Mapping[str, Any]] = (),
     folder: Path = FOLDER,
 ) -> Path:
-    """Writes the JSON, then renders the page anew from all of them."""
+    """Writes the JSON, then renders the page anew from all of them. `data` is kept for other scripts, and not shown."""
     report = {
         "name": name,
         "date": datetime.date.today().isoformat(),
@@ -76,6 +89,9 @@ def write_report(
         "versions": dict(versions),
         "command": command,
         "figures": {figure: value.as_json() for figure, value in figures.items()},
+        "notes": list(notes),
+        "tables": [dataclasses.asdict(table) for table in tables],
+        "data": list(data),
     }
     path = folder / f"{name}.json"
     write_atomically(path, json.dumps(report, indent=1).encode() + b"\n")
@@ -115,13 +131,25 @@ def _section(report: Mapping[str, Any]) -> list[str]:
         "",
         f"{report['date']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Python {machine['python']}; {versions}.",
         f"Again with `{report['command']}`.",
+        *([""] if report.get("notes") else []),
+        *(f"- {note}" for note in report.get("notes", [])),
         "",
         "| figure | side | median (min to max) | ratio | goal | met |",
         "|---|---|---|---|---|---|",
     ]
     for name, figure in report["figures"].items():
         lines += _rows(name, figure)
+    for table in report.get("tables", []):
+        lines += ["", f"### {table['title']}", "", *_table(table["columns"], table["rows"])]
     return lines
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [_line(columns), _line(["---"] * len(columns)), *map(_line, rows)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _rows(name: str, figure: Mapping[str, Any]) -> list[str]:
@@ -131,8 +159,12 @@ def _rows(name: str, figure: Mapping[str, Any]) -> list[str]:
     rows = [f"| {name} | **Daybreak** | {_text(figure['ours'], unit)} | | {own_goal} | {met} |"]
     for peer, spread in figure["peers"].items():
         bound = f"<= {goal[peer]:g}" if isinstance(goal, dict) and peer in goal else ""
-        rows.append(f"| | {peer} | {_text(spread, unit)} | {figure['ratio'][peer]:.2f} | {bound} | |")
+        rows.append(f"| | {peer} | {_text(spread, unit)} | {_ratio(figure['ratio'][peer])} | {bound} | |")
     return rows
+
+
+def _ratio(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3f}"
 
 
 def _text(spread: Mapping[str, float], unit: str) -> str:
