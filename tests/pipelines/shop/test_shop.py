@@ -17,6 +17,7 @@ import tensorflow_data_validation as tfdv
 from components.anomalies.checks import anomaly_checks, drift_checks
 from components.anomalies.executor import validate
 from components.decision.report import Verdict
+from components.examples.records import serialize
 from components.training.model_inputs import ModelInputs
 from pipelines.shop.features import OUT_OF_VOCABULARY, SEQUENCE_LENGTH, SEQUENCES, TEXTS, VOCABULARIES
 from pipelines.shop.model import build_model, callbacks
@@ -191,8 +192,8 @@ def test_users_never_seen_get_calibrated_probabilities_whatever_the_seed(
     monkeypatch.setenv("DAYBREAK_STATE", str(tmp_path))
     write_day(World(7), FIRST, rows=12_000, data=tmp_path / "data")
     half, spec = data_half("shop", DAYS[0], tmp_path / "half"), load_spec("shop").train
-    output, features = transform(records_of(half.examples, "train"), "shop", tmp_path)
-    unseen = apply(output, records_of(half.examples, "eval"))
+    output, features = transform(_records(half, "train"), "shop", tmp_path)
+    unseen = apply(output, _records(half, "eval"))
     nobody = output.vocabulary_size_by_name("user_id")
     assert (unseen["user_id"] == nobody).all()
     assert (features["user_id"] == nobody).mean() > 0.2, "rare users train the id that new ones get"
@@ -209,6 +210,11 @@ def test_users_never_seen_get_calibrated_probabilities_whatever_the_seed(
             verbose=0,
         )
         assert 0.85 < model.predict(_columns(unseen), batch_size=5000, verbose=0).mean() / clicks < 1.18
+
+
+def _records(half: DataHalf, split: str) -> list[bytes]:
+    batches = examples_of(half.examples, split).combine_chunks().to_batches()
+    return [record for batch in batches for record in serialize(batch)]
 
 
 def _columns(features: Mapping[str, Any]) -> dict[str, Any]:
