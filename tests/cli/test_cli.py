@@ -51,6 +51,7 @@ def test_help_names_every_command(installation: Installation) -> None:
         "restart",
         "doctor",
         "demo",
+        "cluster",
         "check",
         "compile",
         "run",
