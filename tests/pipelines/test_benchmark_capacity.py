@@ -110,6 +110,13 @@ def test_hours_divide_what_can_be_shared_only() -> None:
     assert found.hours(rows=1_000_000_000, workers=10) * 3600 == pytest.approx(2_040 + 600 / 0.8)
 
 
+def test_efficiency_weighs_stages_by_what_they_cost() -> None:
+    slow = [measurement("transform", rows, cpu_secs=10 + rows * 6e-6, wall_secs=10.0) for rows in SIZES]
+    slow += [measurement("transform", rows, cores=2, wall_secs=12.5) for rows in SIZES]
+    found = [one for one in data() if one["stage"] != "transform"] + slow
+    assert Plan(fit_stages(found), Assumptions()).efficiency == pytest.approx(8 / (2 / 0.8 + 6 / 0.4))
+
+
 def test_workers_suffice_and_one_fewer_does_not() -> None:
     found = plan(cores_per_worker=2, worker_start_secs=60)
     workers = found.workers(rows=1_000_000_000, hours=1)
@@ -146,7 +153,7 @@ def test_the_page_says_what_is_measured_and_what_is_assumed(tmp_path: Path) -> N
     page = render(report, fit_stages(report["data"]), Assumptions())
     assert "0.1" not in rows_text(100_000) and rows_text(100_000) == "100k"
     assert "| examples | 10.0 | 500,000 | 400 | 100 | 0% |" in page
-    assert "A second core does 80% of the work of the first" in page
+    assert "Each of two cores does 80% of the work of one alone" in page
     assert "not a quotation" in page
     for size in ("| 10M |", "| 1B |", "| 100B |"):
         assert page.count(size) == 2

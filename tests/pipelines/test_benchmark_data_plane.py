@@ -172,3 +172,30 @@ def test_a_peer_that_fails_is_told_and_ours_stops_everything(tmp_path: Path, mon
     with pytest.raises(RuntimeError, match="ours contract ended with -9"):
         benchmark._measured(Case(1_000, "ours", "contract"), tmp_path)
     assert not (tmp_path / "measurements" / "1000-ours-contract-1core-0.json").exists()
+
+
+def test_a_stage_before_its_input_says_what_to_run_first(tmp_path: Path) -> None:
+    from tests.benchmarks.data_plane.sides import Work, ours
+
+    work = Work(tmp_path, tmp_path / "out", tmp_path, 1)
+    with pytest.raises(FileNotFoundError, match="examples reads what contract wrote, .*: run contract first"):
+        ours.prepare("examples", work)
+    assert ours.beam_args(2)[-2:] == ["--direct_running_mode=multi_threading", "--direct_num_workers=2"]
+    assert ours.beam_args(1)[-2:] == ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+
+
+def test_the_benchmark_pipeline_has_the_columns_of_the_log() -> None:
+    from pipelines.spec import load_spec
+    from tests.benchmarks.data_plane.columns import LABEL, SLICED, SPLITS, TIME, USER
+    from tests.benchmarks.data_plane.log import log_schema
+    from tests.benchmarks.data_plane.sides import ours
+
+    spec = load_spec(ours.NAME)
+    types = {"int64": "int", "float": "float", "string": "string"}
+    assert {name: str(kind) for name, kind in spec.data.columns.items()} == {
+        field.name: types[str(field.type)] for field in log_schema()
+    }
+    assert (spec.data.label, spec.data.split_key, dict(spec.data.splits)) == (LABEL, USER, SPLITS)
+    assert spec.evaluate.slices == ((SLICED,),)
+    schema = ours.schema_of(spec)
+    assert [feature.name for feature in schema.feature if feature.presence.min_fraction] == [LABEL, USER, TIME]

@@ -56,9 +56,15 @@ class Plan:
 
     @property
     def efficiency(self) -> float:
-        """Of the second core, over the chain; assumed to hold for every further one."""
-        known = [found.two_core_efficiency for found in self._slopes.values() if found.two_core_efficiency is not None]
-        return min(1.0, sum(known) / len(known)) if known else 1.0
+        """Of each of two cores against one alone, by the weight of the stages; assumed to hold for any number."""
+        known = [
+            (found.two_core_efficiency, found.cpu_secs.per_row)
+            for found in self._slopes.values()
+            if found.two_core_efficiency is not None and found.cpu_secs.per_row
+        ]
+        if not known:
+            return 1.0
+        return min(1.0, sum(cost for _, cost in known) / sum(cost / efficiency for efficiency, cost in known))
 
     def serial_secs(self, rows: float) -> float:
         """What no worker can share: the contract, and the fixed part of every stage."""

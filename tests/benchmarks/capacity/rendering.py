@@ -52,7 +52,7 @@ def _measured(report: Mapping[str, Any], slopes: Mapping[str, Slopes], plan: Pla
     return [
         *lines,
         "",
-        f"A second core does {plan.efficiency:.0%} of the work of the first, in threads of one process.",
+        f"Each of two cores does {plan.efficiency:.0%} of the work of one alone, in threads of one process.",
     ]
 
 
@@ -60,7 +60,7 @@ def _assumed(assumptions: Assumptions, plan: Plan) -> list[str]:
     return [
         f"- A worker has {assumptions.cores_per_worker} cores as fast as the measured ones, {assumptions.memory_per_worker_gib:g} GiB, and "
         f"{assumptions.worker_start_secs:g} s before its first row.",
-        f"- Every further core is as efficient as the second ({plan.efficiency:.0%}); shuffles, stragglers, lost workers and a slow "
+        f"- Any number of cores is as efficient as two ({plan.efficiency:.0%}); shuffles, stragglers, lost workers and a slow "
         "network are not in it. A stage is as fast as its CPU, so storage must keep up.",
         "- The contract is one process; the other stages share their row groups among all workers.",
         f"- A core costs {assumptions.usd_per_core_hour:g} USD an hour and a GiB kept {assumptions.usd_per_gib_month:g} USD a month: round figures of the order "
@@ -72,7 +72,7 @@ def _assumed(assumptions: Assumptions, plan: Plan) -> list[str]:
 
 
 def _hours(plan: Plan) -> list[str]:
-    titles = [f"{workers} worker{'s' if workers > 1 else ''}" for workers in WORKERS]
+    titles = [_workers_text(workers) for workers in WORKERS]
     lines = [_row("rows a day", *titles, "of that, in one process"), _row(*["---"] * (len(WORKERS) + 2))]
     for rows in DAYS:
         cells = [_time(plan.hours(rows=rows, workers=workers)) for workers in WORKERS]
@@ -93,7 +93,7 @@ def _price(plan: Plan, rows: int, hours: int) -> str:
     workers = plan.workers(rows=rows, hours=hours)
     if workers is None:
         return "no number: the one process alone takes longer"
-    return f"{workers:,} workers, {plan.cost_usd(rows=rows, workers=workers):,.2f} USD a day"
+    return f"{_workers_text(workers)}, {plan.cost_usd(rows=rows, workers=workers):,.2f} USD a day"
 
 
 def _limits(limits: Sequence[Limit]) -> list[str]:
@@ -110,6 +110,10 @@ def rows_text(rows: float) -> str:
         if rows >= unit:
             return f"{rows / unit:.3g}{name}"
     return f"{rows:.0f}"
+
+
+def _workers_text(workers: int) -> str:
+    return f"{workers:,} worker{'s' if workers > 1 else ''}"
 
 
 def _time(hours: float) -> str:

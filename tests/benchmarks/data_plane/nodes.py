@@ -23,9 +23,19 @@ from tfx.types import Artifact
 def prepare_node(
     node: BaseNode, folder: Path, beam_args: Sequence[str], *, parameters: Mapping[str, Any] | None = None
 ) -> Callable[[], None]:
-    """Imports the executor and finds its inputs; calling the result is the work."""
+    """Imports the executor and finds its inputs; calling the result is the work.
+
+    Raises:
+        FileNotFoundError: a node before it has not run in this folder.
+    """
     executor_class = node.executor_spec.executor_class
     inputs = {key: read_artifacts(folder, channel) for key, channel in node.inputs.items()}
+    for key, found in inputs.items():
+        if not found and not node.spec.INPUTS[key].optional:
+            before = node.inputs[key].producer_component_id
+            raise FileNotFoundError(
+                f"{node.id} reads what {before} wrote, which is not in {folder}: run {before} first"
+            )
     properties = {name: _resolved(value, parameters or {}) for name, value in node.exec_properties.items()}
     outputs: dict[str, list[Artifact]] = {}
     for key, channel in node.outputs.items():
