@@ -126,14 +126,18 @@ class _Frame:
     def broken(self, expectation: Expectation) -> tuple[Mask, int]:
         """`[rows]` that break it, and how many it looked at."""
         column = getattr(expectation, "column", None)
-        if column in self._texts and expectation.row_condition is None and _skips_missing(expectation):
+        if column is None or expectation.row_condition is not None:
+            return _condition(expectation, self._whole())
+        if column in self._texts and _skips_missing(expectation):
             values, indices = self._texts[column]
             of_values, _ = _condition(expectation, values)
             present = np.asarray(indices.is_valid().to_numpy(zero_copy_only=False), bool)
             mask = np.zeros(len(indices), bool)
             mask[present] = of_values[indices.drop_null().to_numpy()]
             return mask, int(present.sum())
-        return _condition(expectation, self._whole())
+        # Great Expectations copies the rows that have a value, in all columns.
+        whole = self._whole() if column in self._texts else self._frame
+        return _condition(expectation, whole[[column]] if column in whole else whole)
 
     def _whole(self) -> pd.DataFrame:
         for name in list(self._texts):

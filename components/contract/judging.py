@@ -136,7 +136,7 @@ def judge(
     suite = _Suite(expectations, selection)
     tally = Tally()
     for rows, reasons, sound in selection:
-        for reason, mask in suite.judge_rows(rows.typed.take(sound)):
+        for reason, mask in suite.judge_rows(rows.take(sound).typed):
             of_all = np.zeros(rows.count, bool)
             of_all[sound[mask]] = True
             reasons.add(reason, of_all)
@@ -174,7 +174,7 @@ class _Suite:
     def _judge_whole(self, selection: _Selection) -> None:
         """These compare rows with each other (unique, increasing): a pass of its own, and their columns in memory."""
         needed = columns_of(self._whole, selection.schema.names)
-        parts = [batch.rows.typed.select(needed).take(batch.sound) for batch in selection]
+        parts = [batch.rows.take(batch.sound).typed.select(needed) for batch in selection]
         table = pa.concat_tables([self._empty.select(needed), *parts])
         self._whole_results = run_whole(table, self._whole)
         for item in self._whole_results:

@@ -52,9 +52,10 @@ class RawRows:
         """Some of them, by ascending numbers."""
         if len(rows) == self.count:
             return self
+        numbers = pa.array(rows)
         return RawRows(
-            typed=self.typed.take(rows),
-            untyped=self.untyped.take(rows),
+            typed=self.typed.take(numbers),
+            untyped=self.untyped.take(numbers),
             wrong={reason: mask[rows] for reason, mask in self.wrong.items()},
             swallowed=self.swallowed[rows],
         )
