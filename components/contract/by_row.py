@@ -81,28 +81,59 @@ class _Counts:
 class ByRow:
     def __init__(self, expectations: Sequence[Expectation]) -> None:
         self._expectations = list(expectations)
+        self._conditions = [_Condition(item) for item in expectations]
         self._counts = [_Counts() for _ in expectations]
 
     def add(self, rows: pa.Table) -> list[Mask]:
         """Raises `UserCodeError` when one cannot be computed."""
         frame = _Frame(rows, self._expectations)
         problems, masks = [], []
-        for expectation, counts in zip(self._expectations, self._counts, strict=True):
+        for expectation, condition, counts in zip(self._expectations, self._conditions, self._counts, strict=True):
             try:
-                mask, considered = frame.broken(expectation)
+                mask, considered = frame.broken(condition)
             except Exception as error:  # noqa: BLE001  # whatever the user's arguments make of it
                 problems.append((expectation.configuration, str(error).splitlines()[0][:300] or type(error).__name__))
                 continue
             counts.rows += rows.num_rows
             counts.considered += considered
             counts.unexpected += int(mask.sum())
-            counts.examples += frame.examples(expectation, mask, limit=_EXAMPLES - len(counts.examples))
+            if mask.any() and len(counts.examples) < _EXAMPLES:
+                counts.examples += frame.examples(expectation, mask, limit=_EXAMPLES - len(counts.examples))
             masks.append(mask)
         require_computed(problems)
         return masks
 
     def results(self) -> list[ExpectationValidationResult]:
         return [_result(item, counts) for item, counts in zip(self._expectations, self._counts, strict=True)]
+
+
+class _Condition:
+    """The part of an expectation that looks at the rows."""
+
+    def __init__(self, expectation: Expectation) -> None:
+        self._name = f"{expectation.map_metric}.condition"
+        self._arguments = get_metric_kwargs(
+            self._name, configuration=expectation.configuration, runtime_configuration={}
+        )
+        self.column = getattr(expectation, "column", None) if expectation.row_condition is None else None
+        """The only one it looks at."""
+        self.skips_missing = not expectation.expectation_type.endswith("_null")
+
+    def broken(self, frame: pd.DataFrame) -> tuple[Mask, int]:
+        """`[rows]` that break it, and how many it looked at."""
+        engine = PandasExecutionEngine(batch_data_dict={"rows": frame})
+        provider, compute = get_metric_provider(self._name, engine)
+        broken, _, _ = compute(
+            cls=provider,
+            execution_engine=engine,
+            metric_domain_kwargs=self._arguments["metric_domain_kwargs"],
+            metric_value_kwargs=self._arguments["metric_value_kwargs"],
+            metrics={"table.columns": list(frame.columns)},
+            runtime_configuration={},
+        )
+        mask = np.zeros(len(frame), bool)
+        mask[broken.index[broken.to_numpy(bool)]] = True
+        return mask, len(broken)
 
 
 class _Frame:
@@ -123,21 +154,21 @@ class _Frame:
         self._rows = rows
         self._frame = pd.DataFrame(numbers, index=pd.RangeIndex(rows.num_rows))
 
-    def broken(self, expectation: Expectation) -> tuple[Mask, int]:
+    def broken(self, condition: _Condition) -> tuple[Mask, int]:
         """`[rows]` that break it, and how many it looked at."""
-        column = getattr(expectation, "column", None)
-        if column is None or expectation.row_condition is not None:
-            return _condition(expectation, self._whole())
-        if column in self._texts and _skips_missing(expectation):
+        column = condition.column
+        if column is None:
+            return condition.broken(self._whole())
+        if column in self._texts and condition.skips_missing:
             values, indices = self._texts[column]
-            of_values, _ = _condition(expectation, values)
+            of_values, _ = condition.broken(values)
             present = np.asarray(indices.is_valid().to_numpy(zero_copy_only=False), bool)
             mask = np.zeros(len(indices), bool)
             mask[present] = of_values[indices.drop_null().to_numpy()]
             return mask, int(present.sum())
         # Great Expectations copies the rows that have a value, in all columns.
         whole = self._whole() if column in self._texts else self._frame
-        return _condition(expectation, whole[[column]] if column in whole else whole)
+        return condition.broken(whole[[column]] if column in whole else whole)
 
     def _whole(self) -> pd.DataFrame:
         for name in list(self._texts):
@@ -154,28 +185,6 @@ class _Frame:
         if hasattr(expectation, "column_A"):
             return [(record[expectation.column_A], record[expectation.column_B]) for record in records]
         return records
-
-
-def _skips_missing(expectation: Expectation) -> bool:
-    return not expectation.expectation_type.endswith("_null")
-
-
-def _condition(expectation: Expectation, frame: pd.DataFrame) -> tuple[Mask, int]:
-    name = f"{expectation.map_metric}.condition"
-    engine = PandasExecutionEngine(batch_data_dict={"rows": frame})
-    provider, compute = get_metric_provider(name, engine)
-    arguments = get_metric_kwargs(name, configuration=expectation.configuration, runtime_configuration={})
-    broken, _, _ = compute(
-        cls=provider,
-        execution_engine=engine,
-        metric_domain_kwargs=arguments["metric_domain_kwargs"],
-        metric_value_kwargs=arguments["metric_value_kwargs"],
-        metrics={"table.columns": list(frame.columns)},
-        runtime_configuration={},
-    )
-    mask = np.zeros(len(frame), bool)
-    mask[broken.index[broken.to_numpy(bool)]] = True
-    return mask, len(broken)
 
 
 def _result(expectation: Expectation, counts: _Counts) -> ExpectationValidationResult:
