@@ -34,13 +34,12 @@ def propose_schema(spec: Spec, day: str, settings: Settings) -> schema_pb2.Schem
     from tensorflow_data_validation.statistics import stats_impl
     from tfx_bsl.coders import example_coder
 
-    from components.contract.reading import RawDay, open_files
-    from components.contract.source import files_by_day, parse_day
+    from components.contract.formats import raw_day
+    from components.contract.source import parse_day
     from components.examples.records import encode
 
-    files = files_by_day(spec.data.source, parse_day(day), settings)
-    raw = RawDay(open_files([path for paths in files.values() for path in paths], spec.data), spec.data)
-    batch = raw.first_rows(ROWS).combine_chunks().to_batches()[0]
+    rows = raw_day(spec.data, parse_day(day), settings).first_rows(ROWS)
+    batch = rows.combine_chunks().to_batches()[0]
     columns = {str(name): str(kind) for name, kind in spec.data.columns.items()}
     records = example_coder.ExamplesToRecordBatchDecoder().DecodeBatch(encode(batch, columns))
     statistics = stats_impl.generate_statistics_in_memory(records)

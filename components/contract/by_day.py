@@ -77,10 +77,7 @@ def validate_day(path: Path, expectations: Sequence[Expectation]) -> list[Expect
     by_sql = [index for index, item in enumerate(expectations) if _is_aggregate(item)]
     if by_sql:
         results = _run_in_duckdb(path, [expectations[index] for index in by_sql])
-        # What DuckDB cannot compute, pandas may: the mean of booleans for example.
-        found = {
-            index: item for index, item in zip(by_sql, results, strict=True) if not exception_of(item.exception_info)
-        }
+        found = {index: item for index, item in zip(by_sql, results, strict=True) if _is_answered(item)}
     rest = [index for index in range(len(expectations)) if index not in found]
     if rest:
         asked = [expectations[index] for index in rest]
@@ -91,6 +88,11 @@ def validate_day(path: Path, expectations: Sequence[Expectation]) -> list[Expect
 
 def _is_aggregate(expectation: Expectation) -> bool:
     return expectation.expectation_type in _AGGREGATES and getattr(expectation, "row_condition", None) is None
+
+
+def _is_answered(item: ExpectationValidationResult) -> bool:
+    """What DuckDB cannot compute pandas may: the mean of booleans, or the sum of no values."""
+    return not exception_of(item.exception_info) and item.result.get("observed_value") is not None
 
 
 def _run_in_duckdb(path: Path, expectations: Sequence[Expectation]) -> list[ExpectationValidationResult]:

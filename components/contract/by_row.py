@@ -21,6 +21,8 @@ from great_expectations.core import ExpectationValidationResult
 from great_expectations.execution_engine import PandasExecutionEngine
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.registry import get_metric_kwargs, get_metric_provider
+from great_expectations.validator.metric_configuration import MetricConfiguration
+from great_expectations.validator.metrics_calculator import MetricsCalculator
 
 from components.contract.expectations import columns_of, require_computed
 from components.contract.values import Mask
@@ -56,6 +58,7 @@ _OF_TEXT = frozenset(
     )
 )
 """Of other columns these depend on the type pandas gives the whole column."""
+_LENGTH = "column_values.value_length"
 _EXAMPLES = 1_000
 _FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 20}
 
@@ -128,12 +131,19 @@ class _Condition:
             execution_engine=engine,
             metric_domain_kwargs=self._arguments["metric_domain_kwargs"],
             metric_value_kwargs=self._arguments["metric_value_kwargs"],
-            metrics={"table.columns": list(frame.columns)},
+            metrics={"table.columns": list(frame.columns)} | self._needed(engine),
             runtime_configuration={},
         )
         mask = np.zeros(len(frame), bool)
         mask[broken.index[broken.to_numpy(bool)]] = True
         return mask, len(broken)
+
+    def _needed(self, engine: PandasExecutionEngine) -> dict[str, Any]:
+        """Metrics that the condition is computed from."""
+        if not self._name.startswith(_LENGTH):
+            return {}
+        metric = MetricConfiguration(f"{_LENGTH}.map", self._arguments["metric_domain_kwargs"], {})
+        return {metric.metric_name: MetricsCalculator(engine, show_progress_bars=False).get_metric(metric)}
 
 
 class _Frame:

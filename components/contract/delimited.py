@@ -35,7 +35,8 @@ class DelimitedFile:
         with readable(path, format=self.format), self._explained():
             require_content(path)
             self._names = _header(path)
-        self.schema = pa.schema([(name, pa.large_string()) for name in self._names])
+        self.schema = self.identity = pa.schema([(name, pa.large_string()) for name in self._names])
+        self.dropped: list[str] = []
 
     @property
     def place(self) -> str:

@@ -11,10 +11,11 @@ from tfx.types import Artifact, artifact_utils
 
 from components.contract.docs import write_docs
 from components.contract.expectations import load_expectations
+from components.contract.formats import open_day
 from components.contract.judging import Judged, judge
-from components.contract.reading import RawDay, empty_rows, open_files
+from components.contract.reading import RawDay, empty_rows
 from components.contract.report import contract_report
-from components.contract.source import files_by_day, parse_day
+from components.contract.source import parse_day
 from components.contract.writing import QUARANTINE_FILE, ROWS_FILE, TableFile, quarantine_schema
 from components.decision.report import GateReport
 from pipelines.errors import EXAMPLES_SHOWN
@@ -43,12 +44,12 @@ class ContractExecutor(BaseExecutor):  # type: ignore[misc]
         rows_limit, force = int(exec_properties["rows_limit"]), bool(exec_properties["force"])
         outputs = {name: artifact_utils.get_single_instance(artifacts) for name, artifacts in output_dict.items()}
         expectations = load_expectations(pipeline)  # before the data: a mistake in it costs nothing then
-        files = files_by_day(data.source, day, Settings.from_environment())
-        raw = RawDay(open_files([path for paths in files.values() for path in paths], data), data)
+        files = open_day(data, day, Settings.from_environment())
+        raw = RawDay([file for opened in files.values() for file in opened], data)
         rows_path, quarantine_path = Path(outputs["rows"].uri) / ROWS_FILE, Path(outputs["quarantine"].uri)
         with (
             TableFile(rows_path, empty_rows(data).schema) as rows_file,
-            TableFile(quarantine_path / QUARANTINE_FILE, quarantine_schema(raw.schema.names)) as quarantine_file,
+            TableFile(quarantine_path / QUARANTINE_FILE, quarantine_schema(raw.identity.names)) as quarantine_file,
         ):
             judged = judge(
                 raw,
@@ -58,7 +59,7 @@ class ContractExecutor(BaseExecutor):  # type: ignore[misc]
                 rows_limit=rows_limit,
                 rows_file=rows_file,
                 quarantine_file=quarantine_file,
-                missing_days=[one for one, paths in files.items() if not paths],
+                missing_days=[one for one, opened in files.items() if not opened],
             )
             report = contract_report(judged, data, rows_limit=rows_limit, force=force)
             rows_file.publish()

@@ -21,6 +21,7 @@ class ParquetRows:
         with readable(path, format=self.format):
             require_content(path)
             self.schema: pa.Schema = pq.read_schema(path).remove_metadata()
+        self.identity, self.dropped = self.schema, list[str]()
 
     @property
     def place(self) -> str:

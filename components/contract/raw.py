@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from pipelines.errors import DataError
+
+LINE = "_line"
+"""The line of a row or of what is none, where a format has lines."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,16 @@ class RawFile(Protocol):
         """What an error names: a path, or a query without its credentials."""
 
     @property
-    def schema(self) -> pa.Schema: ...
+    def schema(self) -> pa.Schema:
+        """Its columns, as they are checked against the declared ones."""
+
+    @property
+    def identity(self) -> pa.Schema:
+        """The columns by which rows are told apart, and that go to quarantine."""
+
+    @property
+    def dropped(self) -> Sequence[str]:
+        """Columns that the reader knows of and leaves out."""
 
     def parts(self, broken: list[BrokenLine]) -> Iterator[pa.Table]:
         """The rows in order, in tables of bounded size; adds what is no row to `broken`."""

@@ -1,6 +1,6 @@
 """The raw rows of a day as typed batches in input order; what does not fit is told, row by row.
 
-    raw = RawDay(open_files(paths, data), data)
+    raw = RawDay(files, data)
     for rows in raw.batches():
         rows.typed, rows.wrong["price: not of type float"]
     raw.extra_columns, raw.broken
@@ -12,16 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from components.contract.columns import is_text, require_columns, require_no_lists
-from components.contract.delimited import UNCLOSED_QUOTE, DelimitedFile, swallowed_lines
-from components.contract.parquet import ParquetRows
-from components.contract.raw import BrokenLine, RawFile, readable
+from components.contract.columns import is_text, require_columns
+from components.contract.delimited import UNCLOSED_QUOTE, swallowed_lines
+from components.contract.raw import LINE, BrokenLine, RawFile, readable
 from components.contract.values import ARROW_TYPES, Mask, Typed, convert, mistyped_reason
 from pipelines.errors import DataError, bounded
 from pipelines.spec import ColumnType, Data
@@ -38,7 +36,7 @@ class RawRows:
     typed: pa.Table
     """The declared columns, typed; null where a value is wrong."""
     untyped: pa.Table
-    """All columns as they were read: for the quarantine, and to tell duplicates."""
+    """Columns as they were read: for the quarantine, and to tell duplicates."""
     wrong: Mapping[str, Mask]
     """By every reason there can be, in the order of the columns: rows with a wrong value."""
     swallowed: npt.NDArray[np.int64]
@@ -61,14 +59,6 @@ class RawRows:
         )
 
 
-def open_files(paths: Sequence[Path], data: Data) -> list[RawFile]:
-    """Raises `DataError` for a file that is empty, unreadable or of another format."""
-    if data.source.format == "csv":
-        require_no_lists(data.columns)
-        return [DelimitedFile(path) for path in paths]
-    return [ParquetRows(path) for path in paths]
-
-
 class RawDay:
     """All rows of some files. It may be read more than once.
 
@@ -81,8 +71,10 @@ class RawDay:
         self._csv = data.source.format == "csv"
         for file in files:
             require_columns(file.schema, data.columns, place=file.place)
-        self.schema = _common_schema([file.schema for file in files])
-        self.extra_columns = sorted(set(self.schema.names) - set(data.columns))
+        self.identity = _common_schema([file.identity for file in files])
+        """The columns of `untyped`."""
+        known = {name for file in files for name in (*file.schema.names, *file.dropped)}
+        self.extra_columns = sorted(known - set(data.columns))
         self.broken: list[BrokenLine] = []
         """Lines that could not be split into values, of all batches so far."""
 
@@ -122,7 +114,7 @@ class RawDay:
             wrong[UNCLOSED_QUOTE] = swallowed > 0
         return RawRows(
             typed=pa.table({name: column.values for name, column in typed.items()}),
-            untyped=_fitted(rows, self.schema),
+            untyped=_fitted(rows, self.identity),
             wrong=wrong,
             swallowed=swallowed,
         )
@@ -229,7 +221,8 @@ class _TypeCounts:
             if mask is not None and mask.any():
                 self._mistyped[name] += int(mask.sum())
                 missing = 5 - len(self._examples[name])
-                self._examples[name] += rows.untyped[name].filter(pa.array(mask)).slice(0, missing).to_pylist()
+                shown = rows.untyped[name if name in rows.untyped.column_names else LINE]
+                self._examples[name] += shown.filter(pa.array(mask)).slice(0, missing).to_pylist()
 
     def require(self, *, place: str) -> None:
         for name, kind in self._columns.items():

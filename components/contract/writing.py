@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.contract.raw import BrokenLine
+from components.contract.raw import LINE, BrokenLine
 from components.contract.reading import RawRows, texts
 from components.contract.rows import Reasons
 
@@ -75,20 +75,20 @@ class TableFile:
 
 
 def quarantine_schema(columns: Sequence[str]) -> pa.Schema:
-    return pa.schema([(name, pa.large_string()) for name in (*columns, "_line", "_reasons")])
+    return pa.schema([(name, pa.large_string()) for name in dict.fromkeys([*columns, LINE, "_reasons"])])
 
 
 def quarantined_rows(rows: RawRows, reasons: Reasons, numbers: npt.NDArray[np.int64]) -> pa.Table:
     """Bad rows as text with `_reasons`."""
     bad = rows.untyped.take(numbers)
     columns = {name: texts(bad[name], limit=_CHARACTERS) for name in bad.column_names}
-    columns["_line"] = pa.nulls(len(numbers), pa.large_string())
+    columns.setdefault(LINE, pa.nulls(len(numbers), pa.large_string()))
     columns["_reasons"] = pa.array(reasons.of_rows(numbers), pa.large_string())
     return pa.table(columns)
 
 
 def quarantined_lines(broken: Sequence[BrokenLine], schema: pa.Schema) -> pa.Table:
-    lines = pa.table({"_line": [line.text for line in broken], "_reasons": [line.reason for line in broken]})
+    lines = pa.table({LINE: [line.text for line in broken], "_reasons": [line.reason for line in broken]})
     columns = {name: texts(lines[name], limit=_CHARACTERS) for name in lines.column_names}
     return pa.table(
         [columns.get(name, pa.nulls(len(broken), pa.large_string())) for name in schema.names], schema=schema
