@@ -22,6 +22,7 @@ from pipelines.spec import ColumnType
 
 _BLOCK_BYTES = 16 * 2**20
 _SAMPLE_LINES = 100
+_NO_JSON = object()
 # Arrow's JSON knows no large types.
 _TYPES = {
     ColumnType.INT: pa.int64(),
@@ -90,7 +91,9 @@ class JsonLinesFile:
     def _tables(self, lines: Sequence[str], objects: Sequence[Any], broken: list[BrokenLine]) -> pa.Table:
         """All values as text."""
         reasons = [self._reason(value) for value in objects]
-        broken += [BrokenLine(line, reason) for line, reason in zip(lines, reasons, strict=True) if reason]
+        broken += [
+            BrokenLine(line.rstrip("\r\n"), reason) for line, reason in zip(lines, reasons, strict=True) if reason
+        ]
         good = [value for value, reason in zip(objects, reasons, strict=True) if not reason]
         columns = {name: _column(good, name, kind) for name, kind in self._columns.items()}
         columns[LINE] = _lines([line for line, reason in zip(lines, reasons, strict=True) if not reason])
@@ -110,11 +113,12 @@ class JsonLinesFile:
 
 
 def _parsed(line: str) -> Any:
-    """Numbers keep their digits: they are parsed as text later."""
+    """Numbers keep their digits: they are parsed as text later. `null` has no values, as Arrow sees it."""
     try:
-        return json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
+        found = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError):
-        return None
+        return _NO_JSON
+    return {} if found is None else found
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str, kind: ColumnType) -> pa.Array:

@@ -68,8 +68,9 @@ def executed(source: Source, query: str, day: datetime.date) -> Iterator[sqlalch
     """
     engine = _engine(source)
     try:
-        with engine.connect().execution_options(stream_results=True, max_row_buffer=_ROWS) as connection:
-            # By the driver, which takes no colon for a parameter.
+        # Without parameters neither a colon nor a percent sign means anything but itself.
+        options = {"stream_results": True, "max_row_buffer": _ROWS, "no_parameters": True}
+        with engine.connect().execution_options(**options) as connection:
             yield connection.exec_driver_sql(query.replace("{day}", str(day)))
     except (exc.OperationalError, exc.InterfaceError) as error:
         raise TransientError(
@@ -92,7 +93,10 @@ def _engine(source: Source) -> sqlalchemy.Engine:
             fix=f"export {source.url_env}=postgresql://user:password@host/database",
         )
     try:
-        return sqlalchemy.create_engine(url, hide_parameters=True)
+        found = sqlalchemy.make_url(url)
+        if found.drivername == "postgresql":  # of its drivers, this environment has psycopg2
+            found = found.set(drivername="postgresql+psycopg2")
+        return sqlalchemy.create_engine(found, hide_parameters=True)
     except (exc.ArgumentError, ImportError, ValueError):
         raise SpecError(
             f"{source.url_env} holds no URL of a database that a driver is installed for",
