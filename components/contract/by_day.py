@@ -103,6 +103,10 @@ def _run_in_duckdb(path: Path, expectations: Sequence[Expectation]) -> list[Expe
             connection.read_parquet(str(link)).create_view("rows")
         # One thread: sums of floats have one order.
         url = f"duckdb+buffered:///{database}?threads=1&memory_limit={_MEMORY}"
-        asset: Any = ephemeral_context().data_sources.add_sql("day", connection_string=url).add_table_asset("rows")
-        batch = asset.add_batch_definition_whole_table("day").get_batch()
-        return validate_batch(batch, expectations)
+        source: Any = ephemeral_context().data_sources.add_sql("day", connection_string=url)
+        asset = source.add_table_asset("rows")
+        try:
+            return validate_batch(asset.add_batch_definition_whole_table("day").get_batch(), expectations)
+        finally:
+            source.get_execution_engine().close()
+            source.get_engine().dispose()
