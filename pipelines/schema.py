@@ -33,13 +33,12 @@ def propose_schema(spec: Spec, day: str, settings: Settings) -> schema_pb2.Schem
     import tensorflow_data_validation as tfdv
     from tensorflow_data_validation.statistics import stats_impl
 
-    from components.contract.reading import read_raw
-    from components.contract.source import files_by_day, parse_day
+    from components.contract.formats import raw_day
+    from components.contract.source import parse_day
     from components.examples.records import to_lists
 
-    files = files_by_day(spec.data.source, parse_day(day), settings)
-    raw = read_raw([path for paths in files.values() for path in paths], spec.data)
-    batch = raw.table.slice(0, ROWS).combine_chunks().to_batches()[0]
+    rows = raw_day(spec.data, parse_day(day), settings).first_rows(ROWS)
+    batch = rows.combine_chunks().to_batches()[0]
     columns = {str(name): str(kind) for name, kind in spec.data.columns.items()}
     statistics = stats_impl.generate_statistics_in_memory(to_lists(batch, columns))
     return tfdv.infer_schema(statistics, infer_feature_shape=True, max_string_domain_size=VALUES)

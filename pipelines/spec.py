@@ -46,9 +46,17 @@ class ColumnType(enum.StrEnum):
 
 
 class Source(Frozen):
-    format: Literal["parquet", "csv"]
-    path: str
+    format: Literal["parquet", "csv", "jsonl", "tfrecord", "sql"]
+    """`jsonl` and `tfrecord` (of tf.Examples) may be gzipped: then their names end in `.gz`."""
+    path: str = ""
     """File, or glob with `{day}` for files partitioned by day; `${NAME:-default}` is read from the environment."""
+    query: str | None = None
+    """For `sql`: gives the rows of `{day}`."""
+    version_query: str | None = None
+    """For `sql`: a cheap query that answers otherwise when the rows of `{day}` have changed, such as a count and the
+    latest change. Without it no result is reused: every run reads the rows again."""
+    url_env: str | None = None
+    """For `sql`: the environment variable that holds the URL of the database, password included. It is written nowhere."""
     time_column: str | None = None
     """For one file that holds many days: the column that says when a row happened."""
     time_format: Literal["iso", "epoch_seconds"] = "iso"
@@ -56,10 +64,21 @@ class Source(Frozen):
     """Days of data one model learns from, the data day included."""
 
     @model_validator(mode="after")
-    def _one_way_to_find_a_day(self) -> Self:
-        if ("{day}" in self.path) == (self.time_column is not None):
+    def _one_kind_of_place(self) -> Self:
+        if self.format == "sql" and (self.path or not self.query or not self.url_env):
+            raise ValueError("`format: sql` needs `query` and `url_env`, and has no `path`; a path is for files")
+        if self.format != "sql" and (not self.path or self.query or self.url_env or self.version_query):
             raise ValueError(
-                "a day is found either by `{day}` in `path` or by `time_column`, and by exactly one of them; "
+                f"`format: {self.format}` needs `path`; `query`, `version_query` and `url_env` are for `format: sql`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_find_a_day(self) -> Self:
+        place = "query" if self.format == "sql" else "path"
+        if ("{day}" in (self.query or self.path)) == (self.time_column is not None):
+            raise ValueError(
+                f"a day is found either by `{{day}}` in `{place}` or by `time_column`, and by exactly one of them; "
                 "remove the other"
             )
         return self

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -15,8 +14,8 @@ LISTS = {ColumnType.INTS: ColumnType.INT, ColumnType.FLOATS: ColumnType.FLOAT, C
 """List types and the type of their elements."""
 
 
-def require_columns(schema: pa.Schema, declared: Mapping[str, ColumnType], *, path: Path) -> list[str]:
-    """Checks the file's columns; returns the names of extra ones.
+def require_columns(schema: pa.Schema, declared: Mapping[str, ColumnType], *, place: str) -> None:
+    """Checks a file's columns.
 
     Raises:
         DataError: a declared column is missing, or has a type that cannot hold what is declared.
@@ -27,10 +26,10 @@ def require_columns(schema: pa.Schema, declared: Mapping[str, ColumnType], *, pa
             f"columns are missing: {bounded(_with_guess(name, extra) for name in missing)}. "
             f"Received: {bounded(schema.names, limit=30)}",
             fix="write the day with these columns, or correct `data.columns` in pipeline.yaml",
-            place=str(path),
+            place=place,
         )
     if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
-        raise DataError(f"the file has several columns {bounded(twice)}", fix="rename one of them", place=str(path))
+        raise DataError(f"the file has several columns {bounded(twice)}", fix="rename one of them", place=place)
     wrong = [
         f"{name!r} is {schema.field(name).type}, declared {kind}"
         for name, kind in declared.items()
@@ -40,9 +39,8 @@ def require_columns(schema: pa.Schema, declared: Mapping[str, ColumnType], *, pa
         raise DataError(
             f"columns have wrong types: {bounded(wrong)}",
             fix="write the day with the declared types, or correct `data.columns` in pipeline.yaml",
-            place=str(path),
+            place=place,
         )
-    return extra
 
 
 def require_no_lists(declared: Mapping[str, ColumnType]) -> None:
@@ -68,7 +66,7 @@ def holds(found: pa.DataType, kind: ColumnType) -> bool:
     if types.is_dictionary(found):
         return holds(found.value_type, kind)
     if kind in LISTS:
-        return _is_list(found) and holds(found.value_type, LISTS[kind])
+        return is_list(found) and holds(found.value_type, LISTS[kind])
     if is_text(found):
         return True
     number = types.is_integer(found) or types.is_floating(found) or types.is_boolean(found)
@@ -86,5 +84,5 @@ def is_text(found: pa.DataType) -> bool:
     )
 
 
-def _is_list(found: pa.DataType) -> bool:
+def is_list(found: pa.DataType) -> bool:
     return pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found)

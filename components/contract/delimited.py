@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from components.contract.raw import BrokenLine, readable, require_content
 from pipelines.errors import DataError, bounded
 
 # A line has to fit into a block, so this is also the longest line.
@@ -18,53 +21,69 @@ LINE_BYTES = 32 * 2**20
 UNCLOSED_QUOTE = "a quote is not closed: the row holds further lines"
 
 
-@dataclass(frozen=True)
-class BrokenLine:
-    """A line that cannot be split into as many values as the header, with the lines its open quote pulls in."""
-
-    text: str
-    reason: str
-
-    @property
-    def line_count(self) -> int:
-        return self.text.strip("\r\n").count("\n") + 1
-
-
-def read_csv(path: Path) -> tuple[pa.Table, tuple[BrokenLine, ...]]:
+class DelimitedFile:
     """All columns as text: types are judged later, value by value. Nothing between two commas is null.
 
     Raises:
         DataError: not UTF-8, a name twice in the header, a line without end, or the file ends within a row.
     """
-    invalid: list[pacsv.InvalidRow] = []
 
-    def keep(row: pacsv.InvalidRow) -> str:
-        invalid.append(row)
-        return "skip"
+    format = "csv"
 
-    try:
-        names = _header(path)
-        if _is_header_only(path):
-            return pa.table({name: pa.array([], pa.large_string()) for name in names}), ()
-        table = pacsv.read_csv(
-            path,
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with readable(path, format=self.format), self._explained():
+            require_content(path)
+            self._names = _header(path)
+        self.schema = self.identity = pa.schema([(name, pa.large_string()) for name in self._names])
+        self.dropped: list[str] = []
+
+    @property
+    def place(self) -> str:
+        return str(self._path)
+
+    def parts(self, broken: list[BrokenLine]) -> Iterator[pa.Table]:
+        if _is_header_only(self._path):
+            return
+        invalid: list[pacsv.InvalidRow] = []
+
+        def keep(row: pacsv.InvalidRow) -> str:
+            broken.append(BrokenLine(row.text, _reason(row)))
+            invalid[:] = [row]
+            return "skip"
+
+        with self._explained():
+            with self._open(keep) as reader:
+                for batch in reader:
+                    yield pa.Table.from_batches([batch])
+            if invalid and _ends_within(self._path, invalid[-1]):
+                _raise_truncated(invalid[-1], self._path)
+
+    def _open(self, keep: Callable[[pacsv.InvalidRow], str]) -> pacsv.CSVStreamingReader:
+        return pacsv.open_csv(
+            self._path,
             # One thread, so that lines are numbered and come in order.
             read_options=pacsv.ReadOptions(block_size=LINE_BYTES, use_threads=False),
             parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep),
             convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=True, null_values=[""]
+                column_types=dict.fromkeys(self._names, pa.large_string()), strings_can_be_null=True, null_values=[""]
             ),
         )
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise _explained(error, path) from error
-    if invalid and _ends_within(path, invalid[-1]):
-        last = invalid[-1]
-        raise DataError(
-            f"the file is truncated: line {last.number} ends after {last.actual_columns} of {last.expected_columns} values",
-            fix="write the file again",
-            place=str(path),
-        )
-    return table, tuple(BrokenLine(row.text, _reason(row)) for row in invalid)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            raise _explained(error, self._path) from error
+
+
+def _raise_truncated(last: pacsv.InvalidRow, path: Path) -> NoReturn:
+    raise DataError(
+        f"the file is truncated: line {last.number} ends after {last.actual_columns} of {last.expected_columns} values",
+        fix="write the file again",
+        place=str(path),
+    )
 
 
 def swallowed_lines(rows: pa.Table) -> npt.NDArray[np.int64]:

@@ -6,18 +6,17 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact, artifact_utils
 
 from components.contract.docs import write_docs
-from components.contract.expectations import load_expectations, validate
-from components.contract.reading import read_raw
-from components.contract.report import Judged, contract_report
-from components.contract.rows import find_bad_rows, require_values
-from components.contract.source import files_by_day, parse_day
-from components.contract.timing import rows_of_window
-from components.contract.writing import write_quarantine, write_rows
+from components.contract.expectations import load_expectations
+from components.contract.formats import open_day
+from components.contract.judging import Judged, judge
+from components.contract.reading import RawDay, empty_rows
+from components.contract.report import contract_report
+from components.contract.source import parse_day
+from components.contract.writing import QUARANTINE_FILE, ROWS_FILE, TableFile, quarantine_schema
 from components.decision.report import GateReport
 from pipelines.errors import EXAMPLES_SHOWN
 from pipelines.settings import Settings
@@ -42,43 +41,36 @@ class ContractExecutor(BaseExecutor):  # type: ignore[misc]
         del input_dict
         data = Data.model_validate_json(exec_properties["data"])
         day, pipeline = parse_day(exec_properties["day"]), exec_properties["pipeline"]
-        rows_limit = int(exec_properties["rows_limit"])
-        judged = judge(data, day, pipeline=pipeline, rows_limit=rows_limit)
-        report = contract_report(judged, data, rows_limit=rows_limit, force=bool(exec_properties["force"]))
+        rows_limit, force = int(exec_properties["rows_limit"]), bool(exec_properties["force"])
         outputs = {name: artifact_utils.get_single_instance(artifacts) for name, artifacts in output_dict.items()}
-        _publish(judged, report, outputs, day=day, title=f"{pipeline} {day}: data contract")
+        expectations = load_expectations(pipeline)  # before the data: a mistake in it costs nothing then
+        files = open_day(data, day, Settings.from_environment())
+        raw = RawDay([file for opened in files.values() for file in opened], data)
+        rows_path, quarantine_path = Path(outputs["rows"].uri) / ROWS_FILE, Path(outputs["quarantine"].uri)
+        with (
+            TableFile(rows_path, empty_rows(data).schema) as rows_file,
+            TableFile(quarantine_path / QUARANTINE_FILE, quarantine_schema(raw.identity.names)) as quarantine_file,
+        ):
+            judged = judge(
+                raw,
+                data,
+                day,
+                expectations,
+                rows_limit=rows_limit,
+                rows_file=rows_file,
+                quarantine_file=quarantine_file,
+                missing_days=[one for one, opened in files.items() if not opened],
+            )
+            report = contract_report(judged, data, rows_limit=rows_limit, force=force)
+            rows_file.publish()
+            quarantine_file.publish()
+        for name, file in (("rows", rows_file), ("quarantine", quarantine_file)):
+            outputs[name].row_count, outputs[name].span = file.row_count, (day - EPOCH).days
+        _publish_report(judged, report, outputs, title=f"{pipeline} {day}: data contract")
         _summarise(judged, report)
 
 
-def judge(data: Data, day: datetime.date, *, pipeline: str, rows_limit: int = 0) -> Judged:
-    """Reads the rows of the day's window and finds what is wrong with them."""
-    expectations = load_expectations(pipeline)  # before the data: a mistake in it costs nothing then
-    files = files_by_day(data.source, day, Settings.from_environment())
-    raw = read_raw([path for paths in files.values() for path in paths], data)
-    inside, unreadable = rows_of_window(raw, data.source, day)
-    selected = np.flatnonzero(inside)[: rows_limit or None]
-    raw = raw.take(selected)
-    require_values(raw, data, place=str(day))
-    reasons = find_bad_rows(raw, data)
-    reasons.add(f"{data.source.time_column}: not a time in {data.source.time_format}", unreadable[selected])
-    sound = np.flatnonzero(~reasons.quarantined)
-    validation = validate(raw.table.take(sound), expectations)
-    for item in validation.row_level:
-        mask = np.zeros(reasons.count, bool)
-        mask[sound[item.rows]] = True
-        reasons.add(item.name, mask)
-    return Judged(raw, reasons, validation, missing_days=[one for one, paths in files.items() if not paths])
-
-
-def _publish(
-    judged: Judged, report: GateReport, outputs: dict[str, Artifact], *, day: datetime.date, title: str
-) -> None:
-    rows, quarantine = outputs["rows"], outputs["quarantine"]
-    good = np.flatnonzero(~judged.reasons.quarantined)
-    write_rows(judged.raw, good, Path(rows.uri))
-    rows.row_count = len(good)
-    quarantine.row_count = write_quarantine(judged.raw, judged.reasons, Path(quarantine.uri))
-    rows.span = quarantine.span = (day - EPOCH).days
+def _publish_report(judged: Judged, report: GateReport, outputs: dict[str, Artifact], *, title: str) -> None:
     write_docs(Path(outputs["docs"].uri), title=title, report=report, results=judged.validation.results)
     report.write(Path(outputs["report"].uri))
     outputs["report"].verdict = str(report.verdict)

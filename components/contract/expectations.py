@@ -1,8 +1,8 @@
-"""Great Expectations over the rows of a day.
+"""The expectations of a pipeline, and what came of each.
 
-    validation = validate(rows, load_expectations("shop"))
-    validation.row_level    # which rows break one, and go to quarantine
-    validation.day_level    # which ones the day as a whole breaks, and is refused for
+    expectations = load_expectations("shop")
+    results = run_whole(rows, expectations)                     # Great Expectations over a table in memory
+    outcomes = [outcome(item, of_rows=False) for item in results]
 
 An expectation about single rows sends those that break it to quarantine; with `mostly` it is about the day. All others
 are about the day, and see it without the rows in quarantine. The severities `warning` and `info` refuse nothing.
@@ -14,15 +14,14 @@ import importlib
 import logging
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import great_expectations as gx
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from great_expectations.core import ExpectationSuiteValidationResult
+from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.expectation import (
     ColumnMapExpectation,
@@ -36,7 +35,7 @@ from pipelines.errors import DaybreakError, UserCodeError, bounded
 # It tells of temporary folders that hold nothing.
 logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
-_ROW = "_row"
+ROW = "_row"
 _ROW_LEVEL = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
 _COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list", "column_set", "sum_columns")
 # Kinds about the columns of the whole table.
@@ -51,8 +50,6 @@ class Expected:
     success: bool
     critical: bool
     observed: str | float
-    rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Row-level ones: the numbers of the rows that break it."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +86,7 @@ def load_expectations(pipeline: str) -> list[Expectation]:
     return found
 
 
-def validate(rows: pa.Table, expectations: Sequence[Expectation]) -> Validation:
-    """Runs all expectations in memory, those on rows first.
-
-    Raises:
-        UserCodeError: an expectation could not be computed; that is no verdict on the data.
-    """
-    results = {}
-    row_level = [item for item in expectations if _is_row_level(item)]
-    day_level = [item for item in expectations if not _is_row_level(item)]
-    by_row: list[Expected] = []
-    by_day: list[Expected] = []
-    if row_level:
-        results["rows"] = _run(rows, row_level)
-        by_row = [_expected(item, of_rows=True) for item in results["rows"].results]
-    if day_level:
-        bad = np.unique(np.concatenate([np.zeros(0, np.int64), *(item.rows for item in by_row)]))
-        rest = rows.take(np.setdiff1d(np.arange(rows.num_rows), bad)) if len(bad) else rows
-        results["day"] = _run(rest, day_level)
-        by_day = [_expected(item, of_rows=False) for item in results["day"].results]
-    return Validation(row_level=tuple(by_row), day_level=tuple(by_day), results=results)
-
-
-def _is_row_level(expectation: Expectation) -> bool:
+def is_row_level(expectation: Expectation) -> bool:
     whole = getattr(expectation, "mostly", 1) == 1
     return isinstance(expectation, _ROW_LEVEL) and whole and _is_critical(getattr(expectation, "severity", None))
 
@@ -120,74 +95,121 @@ def _is_critical(severity: Any) -> bool:
     return str(getattr(severity, "value", severity) or "critical") == "critical"
 
 
-def _run(rows: pa.Table, expectations: Sequence[Expectation]) -> ExpectationSuiteValidationResult:
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+def run_whole(rows: pa.Table, expectations: Sequence[Expectation]) -> list[ExpectationValidationResult]:
+    """Results in order, over a table in memory; those on rows list the rows that break them.
+
+    Raises:
+        UserCodeError: an expectation could not be computed; that is no verdict on the data.
+    """
+    context = ephemeral_context()
     asset = context.data_sources.add_pandas("day").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("day").get_batch({"dataframe": _frame(rows, expectations)})
-    result = batch.validate(
-        gx.ExpectationSuite(name="contract", expectations=list(expectations)),
-        result_format={"result_format": "COMPLETE", "unexpected_index_column_names": [_ROW]},
-    )
-    if broken := [
-        f"{_title(item)}: {message}" for item in result.results if (message := _exception(item.exception_info))
-    ]:
-        # Inside Great Expectations an exception looks like a failure of the data.
+    results = validate_batch(batch, expectations)
+    require_computed((item.expectation_config, exception_of(item.exception_info)) for item in results)
+    return results
+
+
+def ephemeral_context() -> Any:
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    return context
+
+
+def validate_batch(batch: Any, expectations: Sequence[Expectation]) -> list[ExpectationValidationResult]:
+    """Results in the order of the expectations."""
+    suite = gx.ExpectationSuite(name="contract", expectations=list(expectations))
+    result_format = {"result_format": "COMPLETE", "unexpected_index_column_names": [ROW]}
+    found = batch.validate(suite, result_format=result_format).results
+    # Great Expectations puts those that raised first.
+    by_configuration = {_key(item.expectation_config): item for item in found}
+    return [by_configuration[_key(item.configuration)] for item in expectations]
+
+
+def _key(configuration: Any) -> str:
+    kwargs = {name: value for name, value in configuration.kwargs.items() if name != "batch_id"}
+    return f"{configuration.type} {sorted(kwargs.items(), key=str)}"
+
+
+def require_computed(problems: Any) -> None:
+    """Raises `UserCodeError` for pairs of a configuration and a message that is not empty."""
+    # Inside Great Expectations an exception looks like a failure of the data.
+    if broken := [f"{title(configuration)}: {message}" for configuration, message in problems if message]:
         raise UserCodeError(
             f"expectations could not be computed: {bounded(broken)}",
             fix="correct them in expectations.py: their column, its type, or their arguments",
         )
-    return result
+
+
+def suite_result(results: Sequence[ExpectationValidationResult]) -> ExpectationSuiteValidationResult:
+    """What Data Docs render."""
+    good = sum(bool(item.success) for item in results)
+    return ExpectationSuiteValidationResult(
+        success=good == len(results),
+        results=list(results),
+        suite_name="contract",
+        statistics={
+            "evaluated_expectations": len(results),
+            "successful_expectations": good,
+            "unsuccessful_expectations": len(results) - good,
+            "success_percent": 100 * good / len(results),
+        },
+        meta={"great_expectations_version": gx.__version__},
+    )
 
 
 def _frame(rows: pa.Table, expectations: Sequence[Expectation]) -> pd.DataFrame:
-    """Only the columns that are asked about: a third of the memory of a wide day."""
+    frame = rows.select(columns_of(expectations, rows.column_names)).to_pandas()
+    frame[ROW] = np.arange(rows.num_rows)
+    return frame
+
+
+def columns_of(expectations: Sequence[Expectation], columns: Sequence[str]) -> list[str]:
+    """Only those of `columns` that are asked about: a third of the memory of a wide day."""
+    if any(item.expectation_type.startswith(_ALL_COLUMNS) for item in expectations):
+        return list(columns)
     named = {
         name
         for item in expectations
         for argument in _COLUMN_ARGUMENTS
         for name in _names(getattr(item, argument, None))
     }
-    if any(item.expectation_type.startswith(_ALL_COLUMNS) for item in expectations):
-        named = set(rows.column_names)
-    frame = rows.select([name for name in rows.column_names if name in named]).to_pandas()
-    frame[_ROW] = np.arange(rows.num_rows)
-    return frame
+    return [name for name in columns if name in named]
 
 
 def _names(argument: Any) -> list[str]:
     return [argument] if isinstance(argument, str) else [str(name) for name in argument or []]
 
 
-def _expected(item: Any, *, of_rows: bool) -> Expected:
+def outcome(item: ExpectationValidationResult, *, of_rows: bool) -> Expected:
     result = item.result
-    rows = np.array(sorted({entry[_ROW] for entry in result.get("unexpected_index_list") or []}), np.int64)
-    observed: str | float = f"{len(rows):,} rows break it"
-    if not of_rows:
+    observed: str | float
+    if of_rows:
+        observed = f"{result['unexpected_count']:,} rows break it"
+    else:
         value = result.get("observed_value", result.get("unexpected_percent"))
         observed = float(value) if isinstance(value, int | float | np.number) else _short(value)
     return Expected(
-        name=_title(item),
+        name=title(item.expectation_config),
         success=bool(item.success),
         critical=_is_critical(item.expectation_config.severity),
         observed=observed,
-        rows=rows if of_rows else np.zeros(0, np.int64),
     )
 
 
-def _exception(info: Any) -> str:
+def exception_of(info: Any) -> str:
     """`exception_info` is one record, or one for each metric."""
     records = [info] if "raised_exception" in (info or {}) else list((info or {}).values())
     raised = [str(record.get("exception_message")) for record in records if record.get("raised_exception")]
     return raised[0].splitlines()[0][:300] if raised else ""
 
 
-def _title(item: Any) -> str:
+def title(configuration: Any) -> str:
     """Type and arguments in words: `price values to be between (min 0.01, max 10000)`."""
-    config = item.expectation_config
-    arguments = {name: value for name, value in config.kwargs.items() if name != "batch_id" and value is not None}
+    arguments = {
+        name: value for name, value in configuration.kwargs.items() if name != "batch_id" and value is not None
+    }
     column = arguments.pop("column", "")
-    words = config.type.removeprefix("expect_").removeprefix("column_").replace("_", " ")
+    words = configuration.type.removeprefix("expect_").removeprefix("column_").replace("_", " ")
     told = ", ".join(f"{name.removesuffix('_value')} {_short(value)}" for name, value in arguments.items())
     return (f"{column} " if column else "") + words + (f" ({told})" if told else "")
 

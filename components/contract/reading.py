@@ -1,148 +1,200 @@
-"""Raw files to one typed Arrow table; what does not fit is told, row by row.
+"""The raw rows of a day as typed batches in input order; what does not fit is told, row by row.
 
-    raw = read_raw(files, data)
-    raw.table, raw.wrong["price: not of type float"], raw.extra_columns
+    raw = RawDay(files, data)
+    for rows in raw.batches():
+        rows.typed, rows.wrong["price: not of type float"]
+    raw.extra_columns, raw.broken
 
 A file that cannot be read at all, or not as declared, is an error of the whole day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from components.contract.columns import require_columns, require_no_lists
-from components.contract.delimited import UNCLOSED_QUOTE, BrokenLine, read_csv, swallowed_lines
-from components.contract.values import Mask, convert, mistyped_reason
+from components.contract.columns import is_text, require_columns
+from components.contract.delimited import UNCLOSED_QUOTE, swallowed_lines
+from components.contract.raw import LINE, BrokenLine, RawFile, readable
+from components.contract.values import ARROW_TYPES, Mask, Typed, convert, mistyped_reason
 from pipelines.errors import DataError, bounded
 from pipelines.spec import ColumnType, Data
 
+BATCH_ROWS = 65_536
 WRONG_TYPE_SHARE = 0.5
 """A column in which more values than this cannot be read is of another type; fewer are bad rows."""
 
 
 @dataclass(frozen=True)
-class RawTable:
-    table: pa.Table
+class RawRows:
+    """Some rows of the day."""
+
+    typed: pa.Table
     """The declared columns, typed; null where a value is wrong."""
     untyped: pa.Table
-    """All columns as they were read: for the quarantine, and to tell duplicates."""
-    wrong: Mapping[str, Mask] = field(default_factory=dict)
-    """By reason: rows with a wrong value."""
-    swallowed: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Columns as they were read: for the quarantine, and to tell duplicates."""
+    wrong: Mapping[str, Mask]
+    """By every reason there can be, in the order of the columns: rows with a wrong value."""
+    swallowed: npt.NDArray[np.int64]
     """`[rows]`: further lines that an unclosed quote pulled into a row."""
-    broken: tuple[BrokenLine, ...] = ()
-    """Lines that could not be split into values."""
 
     @property
-    def extra_columns(self) -> list[str]:
-        return sorted(set(self.untyped.column_names) - set(self.table.column_names))
+    def count(self) -> int:
+        return self.typed.num_rows
 
-    def take(self, rows: npt.NDArray[np.int64]) -> RawTable:
-        """Some of the rows; broken lines belong to no row and stay."""
-        return RawTable(
-            table=self.table.take(rows),
-            untyped=self.untyped.take(rows),
+    def take(self, rows: npt.NDArray[np.int64]) -> RawRows:
+        """Some of them, by ascending numbers."""
+        if len(rows) == self.count:
+            return self
+        numbers = pa.array(rows)
+        return RawRows(
+            typed=self.typed.take(numbers),
+            untyped=self.untyped.take(numbers),
             wrong={reason: mask[rows] for reason, mask in self.wrong.items()},
             swallowed=self.swallowed[rows],
-            broken=self.broken,
         )
 
 
-def read_raw(files: Sequence[Path], data: Data) -> RawTable:
-    """Reads the files in order.
+class RawDay:
+    """All rows of some files. It may be read more than once.
 
     Raises:
-        DataError: a file is empty or unreadable, a column is missing or of another type altogether, there are no rows.
+        DataError: a column is missing or of another type altogether.
     """
-    if data.source.format == "csv":
-        require_no_lists(data.columns)
-    raw = _concatenate([_read_file(path, data) for path in files])
-    if not raw.table.num_rows and not raw.broken:
-        raise DataError(f"no rows in {bounded(files)}", fix="check what writes the day; load it again")
-    _require_types(raw, data.columns, place=str(files[0]) if len(files) == 1 else f"{len(files)} files from {files[0]}")
-    return raw
+
+    def __init__(self, files: Sequence[RawFile], data: Data) -> None:
+        self._files, self._columns = files, data.columns
+        self._csv = data.source.format == "csv"
+        for file in files:
+            require_columns(file.schema, data.columns, place=file.place)
+        self.identity = _common_schema([file.identity for file in files])
+        """The columns of `untyped`."""
+        known = {name for file in files for name in (*file.schema.names, *file.dropped)}
+        self.extra_columns = sorted(known - set(data.columns))
+        self.broken: list[BrokenLine] = []
+        """Lines that could not be split into values, of all batches so far."""
+
+    def batches(self) -> Iterator[RawRows]:
+        """Raises `DataError` at the end when there are no rows, or a column has too many wrong values."""
+        self.broken = []
+        types = _TypeCounts(self._columns)
+        for rows in _coalesced(self._typed_parts()):
+            types.add(rows)
+            yield rows
+        if not types.rows and not self.broken:
+            places = [file.place for file in self._files]
+            raise DataError(f"no rows in {bounded(places)}", fix="check what writes the day; load it again")
+        types.require(place=_place(self._files))
+
+    def first_rows(self, count: int) -> pa.Table:
+        """At most `count` typed rows; what is wrong with them is not told."""
+        found: list[pa.Table] = []
+        for rows in self.batches():
+            found.append(rows.typed)
+            if sum(table.num_rows for table in found) >= count:
+                break
+        return pa.concat_tables(found).slice(0, count)
+
+    def _typed_parts(self) -> Iterator[RawRows]:
+        for file in self._files:
+            with readable(file.place, format=file.format):
+                for part in file.parts(self.broken):
+                    yield self._typed(part, place=file.place)
+
+    def _typed(self, rows: pa.Table, *, place: str) -> RawRows:
+        typed = {name: convert_column(rows, name, kind, place=place) for name, kind in self._columns.items()}
+        wrong = {reason: mask for column in typed.values() for reason, mask in column.wrong.items()}
+        swallowed = np.zeros(rows.num_rows, np.int64)
+        if self._csv:
+            swallowed = swallowed_lines(rows)
+            wrong[UNCLOSED_QUOTE] = swallowed > 0
+        return RawRows(
+            typed=pa.table({name: column.values for name, column in typed.items()}),
+            untyped=_fitted(rows, self.identity),
+            wrong=wrong,
+            swallowed=swallowed,
+        )
 
 
-def _read_file(path: Path, data: Data) -> RawTable:
+def convert_column(rows: pa.Table, name: str, kind: ColumnType, *, place: str) -> Typed:
     try:
-        if path.stat().st_size == 0:
-            raise DataError(
-                "the file is empty (0 bytes)", fix="check what writes the day; load it again", place=str(path)
-            )
-        broken: tuple[BrokenLine, ...] = ()
-        if data.source.format == "csv":
-            rows, broken = read_csv(path)
-        else:
-            with pq.ParquetFile(path) as file:
-                rows = file.read()
-    except PermissionError as error:
-        raise DataError("no permission to read the file", fix="give this user read access", place=str(path)) from error
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk, not the data
+        return convert(rows[name].combine_chunks(), kind, name=name)
+    except pa.ArrowInvalid as error:
         raise DataError(
-            f"not readable as {data.source.format}: {str(error).splitlines()[0][:200]}",
-            fix="write the file again: it is truncated, damaged or of another format than `data.source.format` says",
-            place=str(path),
+            f"column {name!r} is not UTF-8: {str(error)[:200]}", fix="write the column as UTF-8", place=place
         ) from error
-    require_columns(rows.schema, data.columns, path=path)
-    return _typed(rows, broken, data, path=path)
 
 
-def _typed(rows: pa.Table, broken: tuple[BrokenLine, ...], data: Data, *, path: Path) -> RawTable:
-    wrong: dict[str, Mask] = {}
-    columns = {}
-    for name, kind in data.columns.items():
-        try:
-            typed = convert(rows[name].combine_chunks(), kind, name=name)
-        except pa.ArrowInvalid as error:
-            raise DataError(
-                f"column {name!r} is not UTF-8: {str(error)[:200]}", fix="write the column as UTF-8", place=str(path)
-            ) from error
-        columns[name] = typed.values
-        wrong |= {reason: mask for reason, mask in typed.wrong.items() if mask.any()}
-    swallowed = swallowed_lines(rows) if data.source.format == "csv" else np.zeros(rows.num_rows, np.int64)
-    if swallowed.any():
-        wrong[UNCLOSED_QUOTE] = swallowed > 0
-    return RawTable(table=pa.table(columns), untyped=rows, wrong=wrong, swallowed=swallowed, broken=broken)
+def _coalesced(parts: Iterable[RawRows]) -> Iterator[RawRows]:
+    """At least `BATCH_ROWS` rows each but the last: many small files cost no more than a large one."""
+    held: list[RawRows] = []
+    for part in parts:
+        held.append(part)
+        if sum(rows.count for rows in held) >= BATCH_ROWS:
+            yield _concatenated(held)
+            held = []
+    if held:
+        yield _concatenated(held)
 
 
-def _concatenate(parts: Sequence[RawTable]) -> RawTable:
+def _concatenated(parts: Sequence[RawRows]) -> RawRows:
     if len(parts) == 1:
         return parts[0]
     reasons = dict.fromkeys(reason for part in parts for reason in part.wrong)
-    return RawTable(
-        table=pa.concat_tables([part.table for part in parts]),
-        untyped=_concatenate_untyped([part.untyped for part in parts]),
+    return RawRows(
+        typed=pa.concat_tables([part.typed for part in parts]).combine_chunks(),
+        untyped=pa.concat_tables([part.untyped for part in parts]).combine_chunks(),
         wrong={
-            reason: np.concatenate([part.wrong.get(reason, np.zeros(part.table.num_rows, bool)) for part in parts])
+            reason: np.concatenate([part.wrong.get(reason, np.zeros(part.count, bool)) for part in parts])
             for reason in reasons
         },
         swallowed=np.concatenate([part.swallowed for part in parts]),
-        broken=tuple(line for part in parts for line in part.broken),
     )
 
 
-def _concatenate_untyped(tables: Sequence[pa.Table]) -> pa.Table:
+def _common_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
+    names = dict.fromkeys(name for schema in schemas for name in schema.names)
+    return pa.schema(
+        [
+            (name, _common_type([schema.field(name).type for schema in schemas if name in schema.names]))
+            for name in names
+        ]
+    )
+
+
+def _common_type(types: Sequence[pa.DataType]) -> pa.DataType:
+    """Columns of other types in other files are comparable as text."""
+    different = list(dict.fromkeys(types))
+    if len(different) == 1:
+        return different[0]
     try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException:  # columns of other types in other files: as text they are comparable
-        return pa.concat_tables([as_text(table) for table in tables], promote_options="default")
+        schemas = [pa.schema([("column", kind)]) for kind in different]
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except pa.ArrowException:
+        return pa.large_string()
 
 
-def as_text(table: pa.Table, *, limit: int | None = None) -> pa.Table:
-    """All columns as text, at most `limit` characters of each value."""
-    return pa.table({name: _texts(table[name], limit) for name in table.column_names})
+def _fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    return pa.table([_fitted_column(rows, field) for field in schema], schema=schema)
 
 
-def _texts(column: pa.ChunkedArray, limit: int | None) -> pa.Array:
+def _fitted_column(rows: pa.Table, wanted: pa.Field) -> pa.ChunkedArray:
+    if wanted.name not in rows.column_names:
+        return pa.chunked_array([pa.nulls(rows.num_rows, wanted.type)])
+    column = rows[wanted.name]
+    if column.type == wanted.type:
+        return column
+    if pa.types.is_large_string(wanted.type) and not is_text(column.type):
+        return pa.chunked_array([texts(column)])
+    return column.cast(wanted.type, safe=False)
+
+
+def texts(column: pa.ChunkedArray, *, limit: int | None = None) -> pa.Array:
+    """As text, at most `limit` characters of each value."""
     return pa.array([None if value is None else _text(value, limit) for value in column.to_pylist()], pa.large_string())
 
 
@@ -151,16 +203,44 @@ def _text(value: object, limit: int | None) -> str:
     return text if limit is None or len(text) <= limit else f"{text[:limit]}… (cut, {len(text):,} characters)"
 
 
-def _require_types(raw: RawTable, columns: Mapping[str, ColumnType], *, place: str) -> None:
-    for name, kind in columns.items():
-        mask = raw.wrong.get(mistyped_reason(name, kind))
-        present = int(raw.table[name].is_valid().to_numpy().sum())
-        if mask is None or mask.sum() <= WRONG_TYPE_SHARE * (present + mask.sum()):
-            continue
-        examples = raw.untyped[name].filter(pa.array(mask)).slice(0, 5).to_pylist()
-        raise DataError(
-            f"column {name!r} must be of type {kind}: {mask.sum():,} of {present + mask.sum():,} values are not. "
-            f"Received: {bounded(repr(str(value)[:40]) for value in examples)}",
-            fix=f"correct the source, or `data.columns.{name}` in pipeline.yaml",
-            place=place,
-        )
+class _TypeCounts:
+    """How many values of each column there are, and how many of them are of another type."""
+
+    def __init__(self, columns: Mapping[str, ColumnType]) -> None:
+        self._columns = columns
+        self.rows = 0
+        self._present = dict.fromkeys(columns, 0)
+        self._mistyped = dict.fromkeys(columns, 0)
+        self._examples: dict[str, list[object]] = {name: [] for name in columns}
+
+    def add(self, rows: RawRows) -> None:
+        self.rows += rows.count
+        for name, kind in self._columns.items():
+            self._present[name] += rows.count - rows.typed[name].null_count
+            mask = rows.wrong.get(mistyped_reason(name, kind))
+            if mask is not None and mask.any():
+                self._mistyped[name] += int(mask.sum())
+                missing = 5 - len(self._examples[name])
+                shown = rows.untyped[name if name in rows.untyped.column_names else LINE]
+                self._examples[name] += shown.filter(pa.array(mask)).slice(0, missing).to_pylist()
+
+    def require(self, *, place: str) -> None:
+        for name, kind in self._columns.items():
+            wrong, present = self._mistyped[name], self._present[name]
+            if wrong <= WRONG_TYPE_SHARE * (present + wrong):
+                continue
+            raise DataError(
+                f"column {name!r} must be of type {kind}: {wrong:,} of {present + wrong:,} values are not. "
+                f"Received: {bounded(repr(str(value)[:40]) for value in self._examples[name])}",
+                fix=f"correct the source, or `data.columns.{name}` in pipeline.yaml",
+                place=place,
+            )
+
+
+def _place(files: Sequence[RawFile]) -> str:
+    return files[0].place if len(files) == 1 else f"{len(files)} files from {files[0].place}"
+
+
+def empty_rows(data: Data) -> pa.Table:
+    """No rows, with the columns of a RawDay."""
+    return pa.table({name: pa.array([], ARROW_TYPES[kind]) for name, kind in data.columns.items()})

@@ -2,56 +2,23 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
-from components.contract.expectations import Expected, Validation
-from components.contract.reading import RawTable
-from components.contract.rows import REPEATED, Reasons
+from components.contract.expectations import Expected
+from components.contract.judging import Judged
+from components.contract.rows import REPEATED
 from components.decision.report import Check, GateReport, Verdict
 from pipelines.errors import bounded
 from pipelines.spec import Data
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A day and what is wrong with it."""
-
-    raw: RawTable
-    reasons: Reasons
-    validation: Validation
-    missing_days: Sequence[datetime.date] = ()
-    """Days of the window, before the data day, without files."""
-
-    @property
-    def read_count(self) -> int:
-        """Rows of the day, good and bad, with the lines that are inside of others or could not be split."""
-        return self.raw.table.num_rows + self._lost_lines
-
-    @property
-    def quarantined_count(self) -> int:
-        return int(self.reasons.quarantined.sum()) + self._lost_lines
-
-    @property
-    def _lost_lines(self) -> int:
-        return int(self.raw.swallowed.sum()) + sum(line.line_count for line in self.raw.broken)
-
-    def reason_counts(self) -> dict[str, int]:
-        """Rows by reason, the most frequent first."""
-        counts = self.reasons.counts()
-        for line in self.raw.broken:
-            counts[line.reason] = counts.get(line.reason, 0) + line.line_count
-        return dict(sorted(counts.items(), key=lambda item: -item[1]))
-
-
 def contract_report(judged: Judged, data: Data, *, rows_limit: int = 0, force: bool = False) -> GateReport:
     checks = [
         *_bound_checks(judged, data, rows_limit=rows_limit),
-        *_duplicates(judged.reasons),
-        *([] if rows_limit else _empty_columns(judged.raw)),
+        *_duplicates(judged),
+        *([] if rows_limit else _empty_columns(judged, data)),
         *(_row_check(item) for item in judged.validation.row_level),
         *(_day_check(item) for item in judged.validation.day_level),
         *_notes(judged),
@@ -91,14 +58,14 @@ def _bound_checks(judged: Judged, data: Data, *, rows_limit: int) -> Iterator[Ch
     )
 
 
-def _duplicates(reasons: Reasons) -> Iterator[Check]:
-    count = int(reasons.masks[REPEATED].sum()) if REPEATED in reasons.masks else 0
+def _duplicates(judged: Judged) -> Iterator[Check]:
+    count = judged.tally.reasons[REPEATED]
     yield Check(name="duplicates", verdict=Verdict.ACCEPTED, observed=float(count), bound="rows to quarantine")
 
 
-def _empty_columns(raw: RawTable) -> Iterator[Check]:
-    for name in raw.table.column_names:
-        if raw.table[name].null_count == raw.table.num_rows:
+def _empty_columns(judged: Judged, data: Data) -> Iterator[Check]:
+    for name in data.columns:
+        if judged.tally.nulls[name] == judged.tally.rows:
             yield Check(
                 name=f"{name} has values",
                 verdict=Verdict.REFUSED,
@@ -127,7 +94,7 @@ def _day_check(item: Expected) -> Check:
 
 
 def _notes(judged: Judged) -> Iterator[Check]:
-    if extra := judged.raw.extra_columns:
+    if extra := judged.extra_columns:
         yield Check(
             name="columns not declared",
             verdict=Verdict.ACCEPTED,

@@ -12,10 +12,12 @@ import datetime
 import glob
 import hashlib
 import re
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from components.contract.query import executed
 from pipelines.errors import DataError, SpecError, bounded
 from pipelines.manifest import Manifest
 from pipelines.settings import Settings
@@ -49,21 +51,42 @@ def files_by_day(source: Source, day: datetime.date, settings: Settings) -> dict
         pattern = str(settings.home / pattern)
     if source.time_column is not None:
         return {day: _matches(pattern) or _no_file(pattern)}
-    days = [day - datetime.timedelta(days=age) for age in reversed(range(source.window_days))]
+    days = days_of_window(source, day)
     found = {one: _matches(pattern.replace("{day}", str(one))) for one in days}
     return found if found[day] else _no_day(pattern, day)
 
 
+def days_of_window(source: Source, day: datetime.date) -> list[datetime.date]:
+    """Oldest first; `day` alone where the rows say when they happened."""
+    days = source.window_days if source.time_column is None else 1
+    return [day - datetime.timedelta(days=age) for age in reversed(range(days))]
+
+
 def source_fingerprint(manifest: Manifest, parameters: Mapping[str, str | int]) -> str:
-    """Digest over name and content of every file the day reads; a copy of the same file is the same."""
+    """Digest over name and content of every file the day reads; a copy of the same file is the same.
+
+    Of a query: over its text and what `version_query` answers; without one every digest is new.
+    """
     if manifest.spec is None:
         raise SpecError("the manifest holds no spec", fix=f"run `daybreak compile {manifest.pipeline}`")
     source = Data.model_validate(manifest.spec["data"]).source
-    digest = hashlib.sha256()
-    for day, paths in files_by_day(source, parse_day(str(parameters["day"])), Settings.from_environment()).items():
-        for path in paths:
-            digest.update(f"{day} {path.name} {_content(path)}\n".encode())
-    return digest.hexdigest()[:16]
+    last = parse_day(str(parameters["day"]))
+    if source.format == "sql":
+        versions = [f"{day} {_version(source, day)}" for day in days_of_window(source, last)]
+        return _digest([str(source.query), *versions])
+    files = files_by_day(source, last, Settings.from_environment())
+    return _digest([f"{day} {path.name} {_content(path)}" for day, paths in files.items() for path in paths])
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:16]
+
+
+def _version(source: Source, day: datetime.date) -> str:
+    if source.version_query is None:
+        return uuid.uuid4().hex
+    with executed(source, source.version_query, day) as result:
+        return str(result.fetchall())
 
 
 def _content(path: Path) -> str:

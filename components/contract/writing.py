@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.contract.reading import RawTable, as_text
+from components.contract.raw import LINE, BrokenLine
+from components.contract.reading import RawRows, texts
 from components.contract.rows import Reasons
 
 ROWS_FILE, QUARANTINE_FILE = "rows-00000-of-00001.parquet", "quarantine.parquet"
@@ -20,28 +25,71 @@ _CHARACTERS = 10_000
 """Of one value in quarantine: one giant value does not make a giant file."""
 
 
-def write_rows(raw: RawTable, rows: npt.NDArray[np.int64], folder: Path) -> None:
-    """The numbered rows, typed, in input order; equal tables are equal files."""
-    _write(raw.table.take(rows).combine_chunks(), folder / ROWS_FILE)
+class TableFile:
+    """A Parquet file written in pieces, at `temporary` until `publish`; the same rows are the same bytes."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self.schema = path, schema
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        self.row_count = 0
+        self._held: list[pa.Table] = []
+        texts_only = [field.name for field in schema if pa.types.is_large_string(field.type)]
+        # A dictionary of numbers costs more than it saves.
+        self._writer = pq.ParquetWriter(self.temporary, schema, compression="zstd", use_dictionary=texts_only)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            with contextlib.suppress(*([] if error is None else [Exception])):
+                self._writer.close()
+        finally:
+            self.temporary.unlink(missing_ok=True)
+
+    def write(self, rows: pa.Table) -> None:
+        self.row_count += rows.num_rows
+        self._held.append(rows)
+        if sum(table.num_rows for table in self._held) >= ROW_GROUP_ROWS:
+            self._write_row_groups()
+
+    def _write_row_groups(self, *, last: bool = False) -> None:
+        # Where the pages of a column begin depends on where its chunks begin.
+        held = pa.concat_tables([self.schema.empty_table(), *self._held]).combine_chunks()
+        while held.num_rows >= ROW_GROUP_ROWS or (last and held.num_rows):
+            self._writer.write_table(held.slice(0, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
+            held = held.slice(ROW_GROUP_ROWS)
+        self._held = [held]
+
+    def finish(self) -> Path:
+        """Writes what is left; the file is complete at the path returned, and still no output."""
+        self._write_row_groups(last=True)
+        self._writer.close()
+        return self.temporary
+
+    def publish(self) -> None:
+        os.replace(self.temporary, self._path)
 
 
-def write_quarantine(raw: RawTable, reasons: Reasons, folder: Path) -> int:
-    """Bad rows as text with `_reasons`, then broken lines as `_line`; returns how many there are."""
-    bad = np.flatnonzero(reasons.quarantined)
-    rows = as_text(raw.untyped.take(bad), limit=_CHARACTERS)
-    rows = rows.append_column("_line", pa.nulls(len(bad), pa.large_string()))
-    rows = rows.append_column("_reasons", pa.array(reasons.of_rows(bad), pa.large_string()))
-    lines = pa.table({"_line": [line.text for line in raw.broken], "_reasons": [line.reason for line in raw.broken]})
-    lines = as_text(lines, limit=_CHARACTERS)
-    _write(pa.concat_tables([rows, lines], promote_options="default"), folder / QUARANTINE_FILE)
-    return rows.num_rows + lines.num_rows
+def quarantine_schema(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([(name, pa.large_string()) for name in dict.fromkeys([*columns, LINE, "_reasons"])])
 
 
-def _write(table: pa.Table, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP_ROWS)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def quarantined_rows(rows: RawRows, reasons: Reasons, numbers: npt.NDArray[np.int64]) -> pa.Table:
+    """Bad rows as text with `_reasons`."""
+    bad = rows.untyped.take(numbers)
+    columns = {name: texts(bad[name], limit=_CHARACTERS) for name in bad.column_names}
+    columns.setdefault(LINE, pa.nulls(len(numbers), pa.large_string()))
+    columns["_reasons"] = pa.array(reasons.of_rows(numbers), pa.large_string())
+    return pa.table(columns)
+
+
+def quarantined_lines(broken: Sequence[BrokenLine], schema: pa.Schema) -> pa.Table:
+    lines = pa.table({LINE: [line.text for line in broken], "_reasons": [line.reason for line in broken]})
+    columns = {name: texts(lines[name], limit=_CHARACTERS) for name in lines.column_names}
+    return pa.table(
+        [columns.get(name, pa.nulls(len(broken), pa.large_string())) for name in schema.names], schema=schema
+    )

@@ -44,6 +44,19 @@ def test_minimal_spec_has_defaults_and_is_frozen() -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        {"format": "jsonl", "path": "data/{day}/*.jsonl.gz"},
+        {"format": "tfrecord", "path": "data/all.tfrecord", "time_column": "user"},
+        {"format": "sql", "query": "SELECT * FROM t WHERE day = '{day}'", "url_env": "SHOP_URL"},
+        {"format": "sql", "query": "SELECT * FROM t", "url_env": "SHOP_URL", "time_column": "user"},
+    ],
+)
+def test_every_source_has_one_way_to_find_a_day(source: dict[str, str]) -> None:
+    assert spec_with(data__source=source).data.source.format == source["format"]
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"nonsense": 1}, "`nonsense`: no such setting"),
@@ -51,6 +64,11 @@ def test_minimal_spec_has_defaults_and_is_frozen() -> None:
         ({"data__split_key": "missing"}, "`split_key` names the column 'missing'"),
         ({"data__source__path": "data/all.csv"}, "a day is found either by"),
         ({"data__source__time_column": "user"}, "a day is found either by"),
+        ({"data__source": {"format": "csv"}}, "`format: csv` needs `path`"),
+        ({"data__source__query": "SELECT 1"}, "are for `format: sql`"),
+        ({"data__source__format": "sql"}, "`format: sql` needs `query` and `url_env`, and has no `path`"),
+        ({"data__source": {"format": "sql", "query": "SELECT 1", "url_env": "URL"}}, "`{day}` in `query`"),
+        ({"data__source__format": "xml"}, "`data.source.format`"),
         ({"data__splits": {"train": 1}}, "`splits` needs `train` and `eval`"),
         ({"data__max_quarantined": 2}, "`data.max_quarantined`"),
         ({"schedule__timezone": "Mars/Olympus"}, "IANA name"),
