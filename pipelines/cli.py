@@ -16,6 +16,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -163,14 +164,14 @@ def demo(
 @app.command()
 def explain(
     name: Annotated[str, typer.Argument(help="A pipeline.")],
-    day: Annotated[str, typer.Option(help="The data day, YYYY-MM-DD.")],
+    date: Annotated[datetime, typer.Option("--day", formats=["%Y-%m-%d"], help="The data day.")],
     run_id: Annotated[str, typer.Option(help="One run of that day; by default the newest.")] = "",
 ) -> None:
     """What was decided about a day, and why."""
     from components.decision.record import decision_path, latest_record, read_record
     from components.decision.rendering import render_text
 
-    settings = Settings.from_environment()
+    settings, day = Settings.from_environment(), date.date().isoformat()
     path = decision_path(settings, name, run_id) if run_id else None
     record = (read_record(path) if path.exists() else None) if path else latest_record(settings, name, day)
     if record is None:

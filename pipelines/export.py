@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.errors import DataError, DaybreakError, SpecError, bounded
-from pipelines.node.command import quiet_native_logs
+from pipelines.node.command import data_day, quiet_native_logs
 from pipelines.outcome import Outcome, read_outcomes
 from pipelines.settings import Settings
 
@@ -94,7 +94,7 @@ def _write(groups: Sequence[RowGroup], path: Path, *, gzip: bool) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="daybreak export", description="Write a day's examples as tf.Examples.")
     parser.add_argument("name", metavar="NAME", help="a folder of pipelines/")
-    parser.add_argument("--day", required=True, metavar="YYYY-MM-DD")
+    parser.add_argument("--day", required=True, type=data_day, metavar="YYYY-MM-DD")
     parser.add_argument("--split", default="train", help="default: train")
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="new or empty")
     parser.add_argument("--gzip", action="store_true", help="compress the files")

@@ -65,11 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, run_all, conclude):
         command.add_argument("--manifest", type=Path, required=True)
         command.add_argument("--run-id", required=True)
-        command.add_argument("--day", type=_day, required=True, metavar="YYYY-MM-DD")
+        command.add_argument("--day", type=data_day, required=True, metavar="YYYY-MM-DD")
     return parser
 
 
-def _day(text: str) -> str:
+def data_day(text: str) -> str:
+    """For argparse: the day of `--day`."""
     try:
         return datetime.date.fromisoformat(text).isoformat()
     except ValueError:

@@ -121,6 +121,10 @@ def test_explain_shows_the_decision(installation: Installation) -> None:
     assert other.returncode == 78
     assert "daybreak run shop --day 2026-01-06" in other.stderr
 
+    no_day = _daybreak(installation, "explain", "shop", "--day", "2026-13-01")
+    assert no_day.returncode == 2
+    assert "%Y-%m-%d" in no_day.stderr
+
 
 def test_ml_commands_replace_the_process_and_keep_its_exit_code(installation: Installation, tmp_path: Path) -> None:
     """With an ML environment that only tells what it was asked."""

@@ -81,3 +81,9 @@ def test_what_cannot_be_exported_says_why(
     (tmp_path / "out" / "mine").touch()
     assert main(arguments(tmp_path / "out")) == 78
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+def test_a_day_that_is_no_date_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["shop", "--day", "2026-01-*", "--output", str(tmp_path / "out")])
+    assert "must be a date such as 2026-01-05. Received: '2026-01-*'" in capsys.readouterr().err
