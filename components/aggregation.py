@@ -14,6 +14,8 @@ from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
 
+from components.concurrency import Concurrently
+
 FAN_IN = 64
 """Partials merged by one worker before the last one merges the rest."""
 
@@ -22,7 +24,7 @@ Partial = TypeVar("Partial")
 
 
 class Kernel(abc.ABC, Generic[Element, Partial]):
-    """Pickled to the workers before `setup`; a worker may use it from one thread only."""
+    """Pickled to the workers before `setup`; threads share it, so `partial` must not change it."""
 
     def setup(self) -> None:
         """Once per worker: loads what is too heavy to pickle."""
@@ -44,7 +46,7 @@ class Aggregate(beam.PTransform):  # type: ignore[misc]
     def expand(self, row_groups: Any) -> Any:
         return (
             row_groups
-            | "Partial" >> beam.ParDo(_Partial(self._kernel, self._fan_in))
+            | "Partial" >> Concurrently(_Partial(self._kernel, self._fan_in))
             | "Neighbours" >> beam.GroupByKey()
             | "MergeNeighbours" >> beam.Map(_merge_neighbours, self._kernel)
             | "All" >> beam.GroupByKey()
@@ -60,8 +62,6 @@ class _Partial(beam.DoFn):  # type: ignore[misc]
         self._kernel.setup()
 
     def process(self, element: tuple[int, Any]) -> Iterator[tuple[int, tuple[int, bytes]]]:
-        # Bytes, because Beam 2.77 with several threads now and then sends half of an element whose encoding takes long
-        # ("Invalid PaneInfoEncoding").
         index, row_group = element
         yield index // self._fan_in, (index, pickle.dumps(self._kernel.partial(row_group)))
 

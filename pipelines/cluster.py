@@ -2,7 +2,8 @@
 
     from pipelines.cluster import beam_args
 
-    beam_args(spec.cluster, settings)    # ["--runner=PortableRunner", "--job_endpoint=127.0.0.1:40123", …]
+    beam_args(spec.cluster, settings)            # ["--runner=PortableRunner", "--job_endpoint=127.0.0.1:40123", …]
+    beam_args(Cluster(), settings, slots=2)      # [*BEAM_ARGS, "--row_group_threads=2"]
 
 The compiled pipeline and its cache keys are the same for all of them, because the bytes are: a node asks for the
 arguments as it starts. `DAYBREAK_CLUSTER=local daybreak run …` runs a day elsewhere than its spec says.
@@ -30,8 +31,8 @@ ENVIRONMENT_CACHE_MILLIS = 60_000
 # Nobody is shipped anything: without an image, every node packs TFX for its workers first, a second each.
 _NOTHING_SHIPPED = "--sdk_container_image=none"
 
-# Never the default: since Beam 2.68 `DirectRunner` prefers a binary that it downloads. One process, because a
-# Beam worker process would import TensorFlow again.
+# Never the default: since Beam 2.68 `DirectRunner` prefers a binary that it downloads. One worker of Beam: further
+# processes would import TensorFlow again, and its threads lose data (components/concurrency.py, which has its own).
 BEAM_ARGS = [
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
     "--direct_running_mode=in_memory",
@@ -59,15 +60,28 @@ def chosen(cluster: Cluster, environ: Mapping[str, str] | None = None) -> Cluste
         ) from error
 
 
-def beam_args(cluster: Cluster, settings: Settings) -> list[str]:
-    """Raises `TransientError` when the job server does not answer, `SpecError` when a variable is not set."""
+def beam_args(cluster: Cluster, settings: Settings, *, slots: int | None = None) -> list[str]:
+    """The arguments of one node.
+
+    Args:
+        slots: of the pool, when the spec declares them for the node: it takes no more threads of this machine.
+
+    Raises:
+        TransientError: the job server does not answer.
+        SpecError: a variable is not set.
+    """
     match cluster.kind:
         case ClusterKind.LOCAL:
-            return list(BEAM_ARGS)
+            return [*BEAM_ARGS, f"--row_group_threads={_threads(cluster, slots)}"]
         case ClusterKind.DATAFLOW:
             return _dataflow(cluster, settings)
         case ClusterKind.FLINK | ClusterKind.SPARK:
             return _portable(cluster, settings)
+
+
+def _threads(cluster: Cluster, slots: int | None) -> int:
+    wanted = cluster.workers or len(os.sched_getaffinity(0))
+    return min(wanted, slots) if slots else wanted
 
 
 def _portable(cluster: Cluster, settings: Settings) -> list[str]:

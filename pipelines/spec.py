@@ -245,6 +245,10 @@ class Resources(Frozen):
     timeout_minutes: Positive = 120
 
 
+LOCAL_WORKERS_LIMIT = 256
+"""More threads than a machine has cores are a slip of the pen, and each holds two row groups."""
+
+
 class ClusterKind(enum.StrEnum):
     LOCAL = "local"
     FLINK = "flink"
@@ -260,7 +264,8 @@ class Cluster(Frozen):
 
     kind: ClusterKind = ClusterKind.LOCAL
     workers: Annotated[int, Field(ge=1)] | None = None
-    """Flink: parallelism; Dataflow: machines; Spark decides itself. Default: what the cluster has."""
+    """Local: threads, at most `LOCAL_WORKERS_LIMIT`; Flink: parallelism; Dataflow: machines; Spark decides itself.
+    Default: what the machine or the cluster has."""
     job_endpoint: str = ""
     """`host:port` of Beam's job server. Default: the cluster of this machine, `daybreak cluster up`."""
     worker_pool: str = ""
@@ -283,13 +288,18 @@ class Cluster(Frozen):
     def _settings_fit_kind(self) -> Self:
         portable, google = ("job_endpoint", "worker_pool"), ("project", "region", "temp_location", "container_image")
         unfit = {
-            ClusterKind.LOCAL: (*portable, *google, "workers", "beam_args"),
+            ClusterKind.LOCAL: (*portable, *google, "beam_args"),
             ClusterKind.FLINK: google,
             ClusterKind.SPARK: (*google, "workers"),
             ClusterKind.DATAFLOW: portable,
         }[self.kind]
         if given := [name for name in unfit if getattr(self, name)]:
             raise ValueError(f"`kind: {self.kind}` has no {bounded(given)}; remove them or change `kind`")
+        if self.kind is ClusterKind.LOCAL and (self.workers or 0) > LOCAL_WORKERS_LIMIT:
+            raise ValueError(
+                f"`workers` of `kind: local` are threads of one machine, at most {LOCAL_WORKERS_LIMIT}; "
+                "leave them out for one per core"
+            )
         if self.kind is ClusterKind.DATAFLOW and (missing := [name for name in google if not getattr(self, name)]):
             raise ValueError(f"`kind: dataflow` needs {bounded(google)}; add {bounded(missing)}")
         if self.worker_pool and not self.job_endpoint:

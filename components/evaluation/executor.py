@@ -16,6 +16,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
+from components.concurrency import Concurrently
 from components.decision.report import GateReport, Verdict
 from components.evaluation.checks import judge
 from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, eval_config, read_calibration, read_table
@@ -58,7 +59,7 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
             (
                 pipeline
                 | "RowGroups" >> beam.Create(groups)
-                | "Score" >> beam.ParDo(Score(scoring))
+                | "Score" >> Concurrently(Score(scoring))
                 | "Evaluate" >> tfma.ExtractEvaluateAndWriteResults(eval_config=config, output_path=str(folder))
             )
         table = read_table(folder, champion=with_champion)

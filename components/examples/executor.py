@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import Artifact, artifact_utils
 
+from components.concurrency import Concurrently
 from components.examples.records import describe, row_groups, to_lists, write_shard
 from components.examples.splitting import split_rows
 from pipelines.errors import DataError
@@ -36,7 +37,7 @@ class ExamplesExecutor(BaseBeamExecutor):  # type: ignore[misc]
         groups = list(raw_row_groups(Path(rows.uri)))
         work = [(index, len(groups), path, group) for index, (path, group) in enumerate(groups)]
         with self._make_beam_pipeline() as pipeline:
-            _ = pipeline | "RowGroups" >> beam.Create(work) | "Split" >> beam.ParDo(_SplitRowGroup(data, output.uri))
+            _ = pipeline | "RowGroups" >> beam.Create(work) | "Split" >> Concurrently(_SplitRowGroup(data, output.uri))
         _check_counts(Path(output.uri), data)
         describe(output, split_names=list(data.splits), span=rows.span)
 

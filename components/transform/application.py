@@ -11,6 +11,7 @@ import numpy.typing as npt
 from apache_beam.utils.shared import Shared
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
+from components.concurrency import Concurrently
 from components.examples.records import RowGroup, read
 from components.transform.blocks import Columns, lay_out, write_shard
 from components.transform.graph import Graph, Saved, input_config
@@ -40,7 +41,7 @@ class Apply(beam.PTransform):  # type: ignore[misc]
         self._transform = _TransformRowGroup(Saved(model, tuple(columns)), config, columns, output)
 
     def expand(self, begin: Any) -> Any:
-        return begin | "RowGroups" >> beam.Create(self._work) | beam.ParDo(self._transform)
+        return begin | "RowGroups" >> beam.Create(self._work) | Concurrently(self._transform)
 
 
 class _TransformRowGroup(beam.DoFn):  # type: ignore[misc]

@@ -157,7 +157,8 @@ def _beam_args(attempt: Attempt, settings: Settings) -> list[str] | None:
         return None
     cluster = chosen(Cluster.model_validate(attempt.manifest.spec["cluster"]))
     print(f"daybreak: Beam on {cluster.kind}", flush=True)
-    return beam_args(cluster, settings)
+    declared = attempt.manifest.spec["resources"].get(attempt.node, {})
+    return beam_args(cluster, settings, slots=declared.get("slots"))
 
 
 def _explain_miss(attempt: Attempt, connection: Connection, node: object, info: data_types.ExecutionInfo) -> str:

@@ -12,10 +12,10 @@ import pytest
 
 from components.aggregation import Aggregate, Kernel
 
-RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+RUNNER = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--direct_running_mode=in_memory"]
 MODES = {
-    "one worker": ["--direct_running_mode=in_memory", "--direct_num_workers=1"],
-    "four threads": ["--direct_running_mode=multi_threading", "--direct_num_workers=4"],
+    "one thread": [],
+    "four threads": ["--row_group_threads=4"],
 }
 
 
@@ -34,7 +34,7 @@ class _Concatenation(Kernel[int, list[int]]):
 
 
 def _run(elements: list[tuple[int, int]], mode: str, folder: Path, *, fan_in: int = 4) -> list[str]:
-    with beam.Pipeline(argv=[RUNNER, *MODES[mode]]) as pipeline:
+    with beam.Pipeline(argv=[*RUNNER, *MODES[mode]]) as pipeline:
         _ = (
             pipeline
             | beam.Create(elements, reshuffle=False)
@@ -54,8 +54,8 @@ def test_input_order_wins_over_arrival(mode: str, tmp_path: Path) -> None:
 
 
 def test_one_element_is_merged_with_itself(tmp_path: Path) -> None:
-    assert _run([(0, 7)], "one worker", tmp_path) == ["[70]"]
+    assert _run([(0, 7)], "one thread", tmp_path) == ["[70]"]
 
 
 def test_nothing_gives_nothing(tmp_path: Path) -> None:
-    assert _run([], "one worker", tmp_path) == []
+    assert _run([], "one thread", tmp_path) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipelines.settings import REPOSITORY, Settings
 from pipelines.spec import Cluster
 from tests.infra.cluster.concatenation import Concatenation
 
+CORES = len(os.sched_getaffinity(0))
 DATAFLOW = {
     "kind": "dataflow",
     "project": "a-project",
@@ -47,8 +49,16 @@ def announce(settings: Settings, kind: str, endpoint: str) -> None:
     file.write_text(json.dumps({"job_endpoint": endpoint, "worker_pool": "127.0.0.1:5", "workers": 2}))
 
 
-def test_local_is_the_runner_in_memory(settings: Settings) -> None:
-    assert beam_args(Cluster(), settings) == BEAM_ARGS
+@pytest.mark.parametrize(
+    ("workers", "slots", "threads"),
+    [(None, None, CORES), (CORES + 3, None, CORES + 3), (None, 1, 1), (8, 2, 2), (2, 8, 2)],
+    ids=["every core", "the spec's", "no more than its slots", "slots bound workers", "slots are a bound only"],
+)
+def test_local_is_the_runner_in_memory_over_threads(
+    settings: Settings, workers: int | None, slots: int | None, threads: int
+) -> None:
+    found = beam_args(Cluster(workers=workers), settings, slots=slots)
+    assert found == [*BEAM_ARGS, f"--row_group_threads={threads}"]
 
 
 def test_the_cluster_of_this_machine_is_found(settings: Settings, endpoint: str) -> None:

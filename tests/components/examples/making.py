@@ -21,7 +21,7 @@ from components.examples.records import read, row_groups
 from pipelines.spec import Data
 
 RUNNER = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--direct_running_mode=in_memory"]
-FOUR_THREADS = [RUNNER[0], "--direct_running_mode=multi_threading", "--direct_num_workers=4"]
+FOUR_THREADS = [*RUNNER, "--row_group_threads=4"]
 COLUMNS = {"user": "string", "price": "float", "count": "int", "bought": "bool", "words": "strings", "history": "ints"}
 DATA = Data.model_validate(
     {

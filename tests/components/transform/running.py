@@ -24,7 +24,7 @@ from components.transform.executor import TransformExecutor
 
 RUNNER = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
 ONE_WORKER = [*RUNNER, "--direct_running_mode=in_memory", "--direct_num_workers=1"]
-FOUR_THREADS = [*RUNNER, "--direct_running_mode=multi_threading", "--direct_num_workers=4"]
+FOUR_THREADS = [*ONE_WORKER, "--row_group_threads=4"]
 
 Splits = Mapping[str, Sequence[pa.RecordBatch]]
 

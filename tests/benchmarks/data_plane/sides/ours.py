@@ -28,10 +28,8 @@ pipelines.__path__ = [*pipelines.__path__, str(Path(__file__).parent.parent / "p
 
 
 def beam_args(cores: int) -> list[str]:
-    """Those of a retrain, over threads when there are several cores."""
-    kept = [argument for argument in BEAM_ARGS if not argument.startswith("--direct_")]
-    mode = "multi_threading" if cores > 1 else "in_memory"
-    return [*kept, f"--direct_running_mode={mode}", f"--direct_num_workers={cores}"]
+    """Those of a retrain on as many cores."""
+    return [*BEAM_ARGS, f"--row_group_threads={cores}"]
 
 
 def prepare(stage: str, work: Work) -> Callable[[], None]:
