@@ -84,6 +84,17 @@ class Source(Frozen):
         return self
 
 
+class Downsample(Frozen):
+    """Fewer negatives (label 0) to learn from, each with the weight of those it stands for."""
+
+    keep_negatives: Annotated[float, Field(gt=0, lt=1)]
+    """The share that is kept. A smaller one keeps a part of what a larger one keeps."""
+    weight: Name = "example_weight"
+    """Column of the transformed examples: 1 / `keep_negatives` for a negative, 1 for a positive."""
+    splits: tuple[Name, ...] = ("train",)
+    """The others, and what the gates evaluate, stay as they are."""
+
+
 class Data(Frozen):
     source: Source
     columns: dict[str, ColumnType]
@@ -95,6 +106,7 @@ class Data(Frozen):
     """Rows with the same value stay in the same split (a user, a session)."""
     splits: dict[Name, Annotated[int, Field(ge=1)]] = {"train": 4, "eval": 1}
     """Hash buckets per split."""
+    downsample: Downsample | None = None
     max_quarantined: Fraction = 0.01
     """The day is refused when a larger share of its rows breaks the contract."""
     min_rows: Annotated[int, Field(ge=1)] = 100
@@ -110,6 +122,27 @@ class Data(Frozen):
                     raise ValueError(f"`{place}` names the column {column!r}; `columns` has {bounded(self.columns)}")
         if {"train", "eval"} - set(self.splits):
             raise ValueError(f"`splits` needs `train` and `eval`; it has {bounded(self.splits)}")
+        return self
+
+    @model_validator(mode="after")
+    def _downsample_fits(self) -> Self:
+        if self.downsample is None:
+            return self
+        kind = self.columns[self.label]
+        if kind not in (ColumnType.INT, ColumnType.BOOL):
+            raise ValueError(
+                f"`downsample` needs a binary label, of type int or bool; {self.label!r} is {kind}. Remove `downsample`, "
+                "or let the source deliver a label of 0 and 1"
+            )
+        if self.downsample.weight in self.columns:
+            raise ValueError(
+                f"`downsample.weight` is a new column; {self.downsample.weight!r} is in `columns`. Give it another name"
+            )
+        if not self.downsample.splits or (unknown := sorted(set(self.downsample.splits) - set(self.splits))):
+            raise ValueError(
+                f"`downsample.splits` must name some of `splits`: {bounded(self.splits)}. "
+                f"Received: {bounded(unknown) if self.downsample.splits else 'none'}"
+            )
         return self
 
 
