@@ -22,12 +22,14 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pydantic
 import tensorflow as tf
 from tfx.components.util import examples_utils
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
+from tfx_bsl.coders import example_coder
 
 from pipelines.errors import DataError
 from pipelines.spec import Frozen
@@ -154,6 +156,19 @@ def read(path: Path) -> Iterator[tuple[Floats, Ints]]:
             yield block
         if found != header.row_count:
             raise _damaged(path, f"{found:,} rows of {header.row_count:,}")
+
+
+def read_examples(path: Path) -> Iterator[bytes]:
+    """The rows of a shard as tf.Examples, for other tools. Raises `DataError` as `read` does."""
+    columns, encoder = read_columns(path), example_coder.RecordBatchToExamplesEncoder()
+    for floats, ints in read(path):
+        lists = {name: _as_lists(floats if of.kind == "float32" else ints, of) for name, of in columns.items()}
+        yield from encoder.encode(pa.RecordBatch.from_pydict(lists))
+
+
+def _as_lists(matrix: npt.NDArray[Any], column: Column) -> pa.LargeListArray:
+    values = matrix[:, column.offset : column.offset + column.width]
+    return pa.LargeListArray.from_arrays(np.arange(len(matrix) + 1) * column.width, values.reshape(-1))
 
 
 def dataset(paths: Sequence[Path]) -> tf.data.Dataset:
