@@ -31,6 +31,7 @@ _SCHEMA_TYPES = {
     ColumnType.FLOATS: "FLOAT",
     ColumnType.STRING: "BYTES",
     ColumnType.STRINGS: "BYTES",
+    ColumnType.IMAGE: "BYTES",
 }
 
 

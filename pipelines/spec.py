@@ -43,6 +43,8 @@ class ColumnType(enum.StrEnum):
     INTS = "ints"
     FLOATS = "floats"
     STRINGS = "strings"
+    IMAGE = "image"
+    """A PNG or JPEG: its bytes, or its path below `data.images.root`."""
 
 
 class Source(Frozen):
@@ -84,6 +86,18 @@ class Source(Frozen):
         return self
 
 
+class Images(Frozen):
+    """How columns of type `image` are read. What breaks a limit goes to quarantine."""
+
+    root: str = ""
+    """The folder, or URI, where the paths in such columns start; `${NAME:-default}` is read from the environment.
+    Without it the columns hold the images themselves."""
+    max_bytes: Annotated[int, Field(ge=1, le=2**26)] = 4 * 2**20
+    """Of one image as it is stored."""
+    max_pixels: Annotated[int, Field(ge=1, le=2**27)] = 25_000_000
+    """Of one image as it is decoded: some kilobytes may hold gigabytes of one colour."""
+
+
 class Downsample(Frozen):
     """Fewer negatives (label 0) to learn from, each with the weight of those it stands for."""
 
@@ -107,6 +121,7 @@ class Data(Frozen):
     splits: dict[Name, Annotated[int, Field(ge=1)]] = {"train": 4, "eval": 1}
     """Hash buckets per split."""
     downsample: Downsample | None = None
+    images: Images = Images()
     max_quarantined: Fraction = 0.01
     """The day is refused when a larger share of its rows breaks the contract."""
     min_rows: Annotated[int, Field(ge=1)] = 100
@@ -122,6 +137,18 @@ class Data(Frozen):
                     raise ValueError(f"`{place}` names the column {column!r}; `columns` has {bounded(self.columns)}")
         if {"train", "eval"} - set(self.splits):
             raise ValueError(f"`splits` needs `train` and `eval`; it has {bounded(self.splits)}")
+        return self
+
+    @model_validator(mode="after")
+    def _images_fit(self) -> Self:
+        images = [name for name, kind in self.columns.items() if kind is ColumnType.IMAGE]
+        if named := [name for name in images if name in (self.label, self.split_key, self.source.time_column)]:
+            raise ValueError(f"an image is no label, key or time. Received: {bounded(named)} of type image")
+        if images and not self.images.root and self.source.format in ("csv", "jsonl"):
+            raise ValueError(
+                f"`format: {self.source.format}` holds no bytes: `images.root` must say where the paths in "
+                f"{bounded(images)} start"
+            )
         return self
 
     @model_validator(mode="after")

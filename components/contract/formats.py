@@ -16,7 +16,7 @@ from components.contract.jsonlines import JsonLinesFile
 from components.contract.parquet import ParquetRows
 from components.contract.query import QueryRows
 from components.contract.raw import RawFile
-from components.contract.reading import RawDay
+from components.contract.reading import RawDay, batch_rows
 from components.contract.source import days_of_window, files_by_day
 from pipelines.settings import Settings
 from pipelines.spec import Data
@@ -49,4 +49,6 @@ def _reader(data: Data) -> Callable[[Path], RawFile]:
         return lambda path: RecordsFile(path, data.columns)
     if data.source.format == "jsonl":
         return lambda path: JsonLinesFile(path, data.columns)
-    return DelimitedFile if data.source.format == "csv" else ParquetRows
+    if data.source.format == "csv":
+        return DelimitedFile
+    return lambda path: ParquetRows(path, rows=batch_rows(data))

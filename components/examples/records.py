@@ -41,6 +41,7 @@ _ARROW_TYPES = {
     "floats": _FLOATS,
     "string": _BYTES,
     "strings": _BYTES,
+    "image": _BYTES,
 }
 
 _Read = TypeVar("_Read")

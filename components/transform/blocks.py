@@ -35,6 +35,8 @@ from pipelines.errors import DataError
 from pipelines.spec import Frozen
 
 BLOCK_ROWS = 1024
+BLOCK_BYTES = 4 * 2**20
+"""A record is read whole: of wide rows (images) it holds fewer, at least one."""
 FILE_FORMAT = "tfrecords_blocks"
 Kind = Literal["float32", "int64"]
 KINDS: dict[Kind, str] = {"float32": "<f4", "int64": "<i8"}
@@ -87,6 +89,10 @@ def width(columns: Columns, kind: Kind) -> int:
     return sum(column.width for column in columns.values() if column.kind == kind)
 
 
+def row_bytes(columns: Columns) -> int:
+    return sum(np.dtype(dtype).itemsize * width(columns, kind) for kind, dtype in KINDS.items())
+
+
 def write_shard(
     arrays: Mapping[str, npt.NDArray[Any]], columns: Columns, folder: Path, *, index: int, count: int
 ) -> Path:
@@ -99,8 +105,9 @@ def write_shard(
     try:
         with tf.io.TFRecordWriter(str(temporary)) as writer:
             writer.write(_Header(columns=dict(columns), row_count=rows).model_dump_json().encode())
-            for first in range(0, rows, BLOCK_ROWS):
-                block = slice(first, first + BLOCK_ROWS)
+            block_rows = max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(1, row_bytes(columns))))
+            for first in range(0, rows, block_rows):
+                block = slice(first, first + block_rows)
                 writer.write(floats[block].tobytes() + ints[block].tobytes())
         os.replace(temporary, path)
     finally:
@@ -212,7 +219,7 @@ def _read_header(records: Iterator[bytes], path: Path) -> _Header:
 
 def _decode(record: bytes, columns: Columns) -> tuple[Floats, Ints]:
     float_width, int_width = width(columns, "float32"), width(columns, "int64")
-    rows = len(record) // (4 * float_width + 8 * int_width)
+    rows = len(record) // row_bytes(columns)
     floats = np.frombuffer(record, KINDS["float32"], rows * float_width)
     ints = np.frombuffer(record, KINDS["int64"], rows * int_width, offset=floats.nbytes)
     return floats.reshape(rows, float_width), ints.reshape(rows, int_width)

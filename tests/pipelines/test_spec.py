@@ -83,6 +83,8 @@ def test_every_source_has_one_way_to_find_a_day(source: dict[str, str]) -> None:
         ({"data__downsample": KEEP | {"weight": "price"}}, "'price' is in `columns`. Give it another name"),
         ({"data__downsample": KEEP | {"splits": ["test"]}}, "must name some of `splits`: train, eval. Received: test"),
         ({"data__downsample": KEEP | {"splits": []}}, "must name some of `splits`: train, eval. Received: none"),
+        ({"data__columns__user": "image"}, "an image is no label, key or time. Received: user of type image"),
+        ({"data__columns__photo": "image"}, "`images.root` must say where the paths in photo start"),
         ({"schedule__timezone": "Mars/Olympus"}, "IANA name"),
         ({"train": {"devices": 2}}, "`strategy: single` trains on one device"),
         ({"train": {"strategy": "mirrored", "devices": 3, "batch_size": 100}}, "must be a multiple of `devices` 3"),
