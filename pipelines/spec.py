@@ -29,6 +29,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+MAX_BYTES_BILLED = 2**40
+
+
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -48,17 +51,22 @@ class ColumnType(enum.StrEnum):
 
 
 class Source(Frozen):
-    format: Literal["parquet", "csv", "jsonl", "tfrecord", "sql"]
+    format: Literal["parquet", "csv", "jsonl", "tfrecord", "sql", "bigquery"]
     """`jsonl` and `tfrecord` (of tf.Examples) may be gzipped: then their names end in `.gz`."""
     path: str = ""
     """File, or glob with `{day}` for files partitioned by day; `${NAME:-default}` is read from the environment."""
     query: str | None = None
-    """For `sql`: gives the rows of `{day}`."""
+    """For `sql` and `bigquery`: gives the rows of `{day}`, in an order of its own (`ORDER BY`) if runs are to be equal."""
     version_query: str | None = None
-    """For `sql`: a cheap query that answers otherwise when the rows of `{day}` have changed, such as a count and the
+    """For both: a cheap query that answers otherwise when the rows of `{day}` have changed, such as a count and the
     latest change. Without it no result is reused: every run reads the rows again."""
     url_env: str | None = None
     """For `sql`: the environment variable that holds the URL of the database, password included. It is written nowhere."""
+    project: str = ""
+    """For `bigquery`: who pays; `${NAME:-default}` is read from the environment. Default: the project of the credentials,
+    which are Google's Application Default Credentials."""
+    max_bytes_billed: Annotated[int, Field(ge=1)] = MAX_BYTES_BILLED
+    """For `bigquery`: a query that would read more is refused before it costs anything."""
     time_column: str | None = None
     """For one file that holds many days: the column that says when a row happened."""
     time_format: Literal["iso", "epoch_seconds"] = "iso"
@@ -69,15 +77,23 @@ class Source(Frozen):
     def _one_kind_of_place(self) -> Self:
         if self.format == "sql" and (self.path or not self.query or not self.url_env):
             raise ValueError("`format: sql` needs `query` and `url_env`, and has no `path`; a path is for files")
-        if self.format != "sql" and (not self.path or self.query or self.url_env or self.version_query):
+        if self.format == "bigquery" and (self.path or not self.query or self.url_env):
+            raise ValueError("`format: bigquery` needs `query`, and has neither `path` nor `url_env`")
+        if not self.is_query and (not self.path or self.query or self.url_env or self.version_query):
             raise ValueError(
                 f"`format: {self.format}` needs `path`; `query`, `version_query` and `url_env` are for `format: sql`"
             )
+        if self.format != "bigquery" and (self.project or self.max_bytes_billed != MAX_BYTES_BILLED):
+            raise ValueError(f"`format: {self.format}` has no `project` or `max_bytes_billed`; remove them")
         return self
+
+    @property
+    def is_query(self) -> bool:
+        return self.format in ("sql", "bigquery")
 
     @model_validator(mode="after")
     def _one_way_to_find_a_day(self) -> Self:
-        place = "query" if self.format == "sql" else "path"
+        place = "query" if self.is_query else "path"
         if ("{day}" in (self.query or self.path)) == (self.time_column is not None):
             raise ValueError(
                 f"a day is found either by `{{day}}` in `{place}` or by `time_column`, and by exactly one of them; "

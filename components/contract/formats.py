@@ -33,6 +33,11 @@ def open_day(data: Data, day: datetime.date, settings: Settings) -> dict[datetim
     if data.source.format == "sql":
         days = days_of_window(data.source, day)
         return {one: [QueryRows(data.source, one, data.columns, required=one == day)] for one in days}
+    if data.source.format == "bigquery":
+        from components.contract.bigquery import BigQueryRows  # Google's client: a second in a cold process
+
+        days = days_of_window(data.source, day)
+        return {one: [BigQueryRows(data.source, one, required=one == day)] for one in days}
     opened = _reader(data)
     return {one: [opened(path) for path in paths] for one, paths in files_by_day(data.source, day, settings).items()}
 

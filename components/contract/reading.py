@@ -81,6 +81,8 @@ class RawDay:
         """The columns of `untyped`."""
         known = {name for file in files for name in (*file.schema.names, *file.dropped)}
         self.extra_columns = sorted(known - set(data.columns))
+        self.scanned_bytes: int = sum(getattr(file, "scanned_bytes", 0) for file in files)
+        """What a query is billed for; files have none."""
         self.broken: list[BrokenLine] = []
         """Lines that could not be split into values, of all batches so far."""
 

@@ -53,6 +53,7 @@ def test_minimal_spec_has_defaults_and_is_frozen() -> None:
         {"format": "tfrecord", "path": "data/all.tfrecord", "time_column": "user"},
         {"format": "sql", "query": "SELECT * FROM t WHERE day = '{day}'", "url_env": "SHOP_URL"},
         {"format": "sql", "query": "SELECT * FROM t", "url_env": "SHOP_URL", "time_column": "user"},
+        {"format": "bigquery", "query": "SELECT * FROM t WHERE day = '{day}'", "project": "p"},
     ],
 )
 def test_every_source_has_one_way_to_find_a_day(source: dict[str, str]) -> None:
@@ -72,6 +73,9 @@ def test_every_source_has_one_way_to_find_a_day(source: dict[str, str]) -> None:
         ({"data__source__format": "sql"}, "`format: sql` needs `query` and `url_env`, and has no `path`"),
         ({"data__source": {"format": "sql", "query": "SELECT 1", "url_env": "URL"}}, "`{day}` in `query`"),
         ({"data__source__format": "xml"}, "`data.source.format`"),
+        ({"data__source": {"format": "bigquery", "path": "{day}"}}, "`format: bigquery` needs `query`"),
+        ({"data__source": {"format": "bigquery", "query": "SELECT 1"}}, "`{day}` in `query`"),
+        ({"data__source__project": "p"}, "`format: csv` has no `project`"),
         ({"data__splits": {"train": 1}}, "`splits` needs `train` and `eval`"),
         ({"data__max_quarantined": 2}, "`data.max_quarantined`"),
         (
