@@ -82,8 +82,10 @@ def _components(spec: Spec) -> list[BaseNode]:
     rows_limit = RuntimeParameter(name="rows_limit", ptype=int, default=0)
     force = RuntimeParameter(name="force", ptype=int, default=0)
     data, label = spec.data.model_dump_json(), spec.data.label
+    # The contract judges all rows: another rate must not make it read the day again.
+    judged = spec.data.model_dump_json(exclude={"downsample"})
 
-    contract = Contract(pipeline=spec.name, data=data, day=day, rows_limit=rows_limit, force=force)
+    contract = Contract(pipeline=spec.name, data=judged, day=day, rows_limit=rows_limit, force=force)
     examples = Examples(rows=contract.outputs["rows"], data=data)
     statistics = Statistics(examples=examples.outputs["examples"])
     schema = tfx.components.ImportSchemaGen(schema_file=f"pipelines/{spec.name}/schema.pbtxt")
@@ -95,10 +97,13 @@ def _components(spec: Spec) -> list[BaseNode]:
         drift=spec.drift.model_dump_json(),
         force=force,
     )
+    weight = spec.data.downsample.weight if spec.data.downsample else None
     transform = Transform(
         examples=examples.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn=f"pipelines.{spec.name}.features.preprocessing_fn",
+        sample=examples.outputs["sample"] if weight else None,
+        weight=weight,
     )
     # Anomalies refuse a day before it costs a training.
     transform.add_upstream_node(anomalies)
@@ -109,6 +114,7 @@ def _components(spec: Spec) -> list[BaseNode]:
         pipeline=spec.name,
         train=spec.train.model_dump_json(),
         label=label,
+        weight=weight,
     )
     evaluate = Evaluate(
         examples=examples.outputs["examples"],

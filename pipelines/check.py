@@ -31,6 +31,7 @@ _SCHEMA_TYPES = {
     ColumnType.FLOATS: "FLOAT",
     ColumnType.STRING: "BYTES",
     ColumnType.STRINGS: "BYTES",
+    ColumnType.IMAGE: "BYTES",
 }
 
 
@@ -55,9 +56,13 @@ def check_schema(spec: Spec, settings: Settings) -> None:
 
 
 def check_features(spec: Spec, settings: Settings) -> None:
-    """`features.py` traces over the schema's feature spec: dense numbers of fixed shape, and the label."""
+    """`features.py` traces over the schema's feature spec: dense numbers of fixed shape, the label, and no weights."""
     del settings
-    _input_shapes(spec)
+    shapes = _input_shapes(spec)
+    if spec.data.downsample:
+        from components.transform.tracing import require_free
+
+        require_free(shapes, spec.data.downsample.weight, place=f"pipelines.{spec.name}.features")
 
 
 def check_model(spec: Spec, settings: Settings) -> None:

@@ -209,7 +209,7 @@ def schema(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASS_ON)
 def export(context: typer.Context) -> None:
-    """Write a day's examples as tf.Examples: daybreak export NAME --day DAY --split train --output FOLDER [--gzip]"""
+    """Write a day's examples as tf.Examples: daybreak export NAME --day DAY --output FOLDER [--split train] [--transformed] [--gzip]"""
     _become_ml("pipelines.export", context.args)
 
 

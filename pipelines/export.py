@@ -2,8 +2,11 @@
 
     daybreak export shop --day 2026-01-05 --split train --output /tmp/rows
     daybreak export shop --day 2026-01-05 --split eval --output /tmp/rows --gzip
+    daybreak export shop --day 2026-01-05 --transformed --output /tmp/features
 
-TFRecord files, one per shard of the examples, from the newest run of that day.
+TFRecord files, one per shard of the examples, from the newest run of that day. Transformed ones are parsed by
+`tf.io.parse_example` with `tft.TFTransformOutput(transform_graph).transformed_feature_spec()`; with `data.downsample`
+they have its column of weights too.
 """
 
 from __future__ import annotations
@@ -11,52 +14,56 @@ from __future__ import annotations
 import argparse
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from pipelines.errors import DataError, DaybreakError, SpecError, bounded
 from pipelines.node.command import data_day, quiet_native_logs
-from pipelines.outcome import Outcome, read_outcomes
+from pipelines.outcome import read_outcomes
 from pipelines.settings import Settings
 
-if TYPE_CHECKING:
-    from components.examples.records import RowGroup
 
-NODE = "examples"
+class Stage(NamedTuple):
+    """What a node left, and where."""
+
+    node: str
+    output: str
 
 
-def newest_examples(settings: Settings, pipeline: str, day: str) -> Path:
+RAW, TRANSFORMED = Stage("examples", "examples"), Stage("transform", "transformed_examples")
+
+
+def newest_examples(settings: Settings, pipeline: str, day: str, stage: Stage = RAW) -> Path:
     """Where the newest run of the day has its examples.
 
     Raises:
         DataError: no run of that day made examples that are still there.
     """
-    folders = (settings.runs / pipeline).glob(f"{pipeline}-{day}-*")
-    outcomes = [found for folder in folders if (found := read_outcomes(settings, pipeline, folder.name).get(NODE))]
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.ended, reverse=True):
-        for uri in _uris(outcome):
-            if uri.is_dir():
-                return uri
+    # What each node wrote says which day it was about: a run may have any id.
+    runs = [path.name for path in (settings.runs / pipeline).glob("*") if (path / "nodes").is_dir()]
+    outcomes = [found for run in runs if (found := read_outcomes(settings, pipeline, run).get(stage.node))]
+    of_day = (outcome for outcome in outcomes if outcome.day == day)
+    for outcome in sorted(of_day, key=lambda outcome: outcome.ended, reverse=True):
+        for reference in outcome.outputs.get(stage.output, ()):
+            if Path(reference.uri).is_dir():
+                return Path(reference.uri)
+    days = sorted({outcome.day for outcome in outcomes}, reverse=True)
     raise DataError(
-        f"a run of the day must have made examples. Received: pipeline {pipeline}, day {day}",
-        fix=f"`daybreak run {pipeline} --day {day}`, or look for other days in {settings.runs / pipeline}",
+        f"a run of the day must have ended the node {stage.node!r}. Received: pipeline {pipeline}, day {day}; "
+        f"there are {bounded(days) or 'no days'}",
+        fix=f"`daybreak run {pipeline} --day {day}`, or name another day",
+        place=str(settings.runs / pipeline),
     )
 
 
-def _uris(outcome: Outcome) -> list[Path]:
-    return [Path(ref.uri) for refs in outcome.outputs.values() for ref in refs if ref.type == "Examples"]
-
-
-def export(examples: Path, *, split: str, output: Path, gzip: bool) -> int:
+def export(examples: Path, *, split: str, output: Path, gzip: bool, stage: Stage = RAW) -> int:
     """Writes TFRecords of tf.Example into the new or empty folder `output`; returns how many examples.
 
     Raises:
         SpecError: there is no such split, or `output` holds files.
         DataError: a shard cannot be read.
     """
-    from components.examples.records import row_groups
-
     if not (examples / f"Split-{split}").is_dir():
         known = bounded(sorted(path.name.removeprefix("Split-") for path in examples.glob("Split-*")))
         raise SpecError(
@@ -64,31 +71,43 @@ def export(examples: Path, *, split: str, output: Path, gzip: bool) -> int:
         )
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise SpecError(f"`--output` must be a new or empty folder. Received: {output}", fix="name another one")
-    groups = row_groups(examples, split)
-    paths = list(dict.fromkeys(group.path for group in groups))
-    for index, path in enumerate(paths):
-        name = f"data_tfrecord-{index:05d}-of-{len(paths):05d}{'.gz' if gzip else ''}"
-        _write([group for group in groups if group.path == path], output / name, gzip=gzip)
-    return sum(group.row_count for group in groups)
+    shards = _transformed_shards(examples, split) if stage == TRANSFORMED else _raw_shards(examples, split)
+    names = [f"data_tfrecord-{index:05d}-of-{len(shards):05d}{'.gz' if gzip else ''}" for index in range(len(shards))]
+    return sum(_write(records, output / name, gzip=gzip) for name, records in zip(names, shards, strict=True))
 
 
-def _write(groups: Sequence[RowGroup], path: Path, *, gzip: bool) -> None:
+def _raw_shards(examples: Path, split: str) -> list[Iterator[bytes]]:
+    """The records of each shard."""
+    from components.examples.records import RowGroup, read, row_groups, serialize
+
+    by_path: dict[str, list[RowGroup]] = {}
+    for group in row_groups(examples, split):
+        by_path.setdefault(group.path, []).append(group)
+    return [(record for group in groups for record in serialize(read(group))) for groups in by_path.values()]
+
+
+def _transformed_shards(examples: Path, split: str) -> list[Iterator[bytes]]:
+    from components.transform.blocks import read_examples, shards
+
+    return [read_examples(path) for path in shards(examples, split)]
+
+
+def _write(records: Iterable[bytes], path: Path, *, gzip: bool) -> int:
     import tensorflow as tf
-
-    from components.examples.records import read, serialize
 
     # gzip-1 costs a quarter of gzip-6 in CPU for a few percent more bytes.
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1) if gzip else None
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    count = 0
     try:
         with tf.io.TFRecordWriter(str(temporary), options) as writer:
-            for group in groups:
-                for record in serialize(read(group)):
-                    writer.write(record)
+            for count, record in enumerate(records, start=1):  # noqa: B007
+                writer.write(record)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    return count
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,13 +115,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("name", metavar="NAME", help="a folder of pipelines/")
     parser.add_argument("--day", required=True, type=data_day, metavar="YYYY-MM-DD")
     parser.add_argument("--split", default="train", help="default: train")
+    parser.add_argument(
+        "--transformed", action="store_true", help="what the model learns from, instead of the raw columns"
+    )
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="new or empty")
     parser.add_argument("--gzip", action="store_true", help="compress the files")
     arguments = parser.parse_args(argv)
     quiet_native_logs()
     try:
-        examples = newest_examples(Settings.from_environment(), arguments.name, arguments.day)
-        count = export(examples, split=arguments.split, output=arguments.output, gzip=arguments.gzip)
+        stage = TRANSFORMED if arguments.transformed else RAW
+        examples = newest_examples(Settings.from_environment(), arguments.name, arguments.day, stage)
+        count = export(examples, split=arguments.split, output=arguments.output, gzip=arguments.gzip, stage=stage)
         print(f"{count:,} examples of {arguments.split} in {arguments.output}, from {examples}")
     except DaybreakError as error:
         print(error, file=sys.stderr)

@@ -29,6 +29,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+MAX_BYTES_BILLED = 2**40
+
+
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -43,20 +46,27 @@ class ColumnType(enum.StrEnum):
     INTS = "ints"
     FLOATS = "floats"
     STRINGS = "strings"
+    IMAGE = "image"
+    """A PNG or JPEG: its bytes, or its path below `data.images.root`."""
 
 
 class Source(Frozen):
-    format: Literal["parquet", "csv", "jsonl", "tfrecord", "sql"]
+    format: Literal["parquet", "csv", "jsonl", "tfrecord", "sql", "bigquery"]
     """`jsonl` and `tfrecord` (of tf.Examples) may be gzipped: then their names end in `.gz`."""
     path: str = ""
     """File, or glob with `{day}` for files partitioned by day; `${NAME:-default}` is read from the environment."""
     query: str | None = None
-    """For `sql`: gives the rows of `{day}`."""
+    """For `sql` and `bigquery`: gives the rows of `{day}`, in an order of its own (`ORDER BY`) if runs are to be equal."""
     version_query: str | None = None
-    """For `sql`: a cheap query that answers otherwise when the rows of `{day}` have changed, such as a count and the
+    """For both: a cheap query that answers otherwise when the rows of `{day}` have changed, such as a count and the
     latest change. Without it no result is reused: every run reads the rows again."""
     url_env: str | None = None
     """For `sql`: the environment variable that holds the URL of the database, password included. It is written nowhere."""
+    project: str = ""
+    """For `bigquery`: who pays; `${NAME:-default}` is read from the environment. Default: the project of the credentials,
+    which are Google's Application Default Credentials."""
+    max_bytes_billed: Annotated[int, Field(ge=1)] = MAX_BYTES_BILLED
+    """For `bigquery`: a query that would read more is refused before it costs anything."""
     time_column: str | None = None
     """For one file that holds many days: the column that says when a row happened."""
     time_format: Literal["iso", "epoch_seconds"] = "iso"
@@ -67,21 +77,52 @@ class Source(Frozen):
     def _one_kind_of_place(self) -> Self:
         if self.format == "sql" and (self.path or not self.query or not self.url_env):
             raise ValueError("`format: sql` needs `query` and `url_env`, and has no `path`; a path is for files")
-        if self.format != "sql" and (not self.path or self.query or self.url_env or self.version_query):
+        if self.format == "bigquery" and (self.path or not self.query or self.url_env):
+            raise ValueError("`format: bigquery` needs `query`, and has neither `path` nor `url_env`")
+        if not self.is_query and (not self.path or self.query or self.url_env or self.version_query):
             raise ValueError(
                 f"`format: {self.format}` needs `path`; `query`, `version_query` and `url_env` are for `format: sql`"
             )
+        if self.format != "bigquery" and (self.project or self.max_bytes_billed != MAX_BYTES_BILLED):
+            raise ValueError(f"`format: {self.format}` has no `project` or `max_bytes_billed`; remove them")
         return self
+
+    @property
+    def is_query(self) -> bool:
+        return self.format in ("sql", "bigquery")
 
     @model_validator(mode="after")
     def _one_way_to_find_a_day(self) -> Self:
-        place = "query" if self.format == "sql" else "path"
+        place = "query" if self.is_query else "path"
         if ("{day}" in (self.query or self.path)) == (self.time_column is not None):
             raise ValueError(
                 f"a day is found either by `{{day}}` in `{place}` or by `time_column`, and by exactly one of them; "
                 "remove the other"
             )
         return self
+
+
+class Images(Frozen):
+    """How columns of type `image` are read. What breaks a limit goes to quarantine."""
+
+    root: str = ""
+    """The folder, or URI, where the paths in such columns start; `${NAME:-default}` is read from the environment.
+    Without it the columns hold the images themselves."""
+    max_bytes: Annotated[int, Field(ge=1, le=2**26)] = 4 * 2**20
+    """Of one image as it is stored."""
+    max_pixels: Annotated[int, Field(ge=1, le=2**27)] = 25_000_000
+    """Of one image as it is decoded: some kilobytes may hold gigabytes of one colour."""
+
+
+class Downsample(Frozen):
+    """Fewer negatives (label 0) to learn from, each with the weight of those it stands for."""
+
+    keep_negatives: Annotated[float, Field(gt=0, lt=1)]
+    """The share that is kept. A smaller one keeps a part of what a larger one keeps."""
+    weight: Name = "example_weight"
+    """Column of the transformed examples: 1 / `keep_negatives` for a negative, 1 for a positive."""
+    splits: tuple[Name, ...] = ("train",)
+    """The others, and what the gates evaluate, stay as they are."""
 
 
 class Data(Frozen):
@@ -95,6 +136,8 @@ class Data(Frozen):
     """Rows with the same value stay in the same split (a user, a session)."""
     splits: dict[Name, Annotated[int, Field(ge=1)]] = {"train": 4, "eval": 1}
     """Hash buckets per split."""
+    downsample: Downsample | None = None
+    images: Images = Images()
     max_quarantined: Fraction = 0.01
     """The day is refused when a larger share of its rows breaks the contract."""
     min_rows: Annotated[int, Field(ge=1)] = 100
@@ -110,6 +153,39 @@ class Data(Frozen):
                     raise ValueError(f"`{place}` names the column {column!r}; `columns` has {bounded(self.columns)}")
         if {"train", "eval"} - set(self.splits):
             raise ValueError(f"`splits` needs `train` and `eval`; it has {bounded(self.splits)}")
+        return self
+
+    @model_validator(mode="after")
+    def _images_fit(self) -> Self:
+        images = [name for name, kind in self.columns.items() if kind is ColumnType.IMAGE]
+        if named := [name for name in images if name in (self.label, self.split_key, self.source.time_column)]:
+            raise ValueError(f"an image is no label, key or time. Received: {bounded(named)} of type image")
+        if images and not self.images.root and self.source.format in ("csv", "jsonl"):
+            raise ValueError(
+                f"`format: {self.source.format}` holds no bytes: `images.root` must say where the paths in "
+                f"{bounded(images)} start"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _downsample_fits(self) -> Self:
+        if self.downsample is None:
+            return self
+        kind = self.columns[self.label]
+        if kind not in (ColumnType.INT, ColumnType.BOOL):
+            raise ValueError(
+                f"`downsample` needs a binary label, of type int or bool; {self.label!r} is {kind}. Remove `downsample`, "
+                "or let the source deliver a label of 0 and 1"
+            )
+        if self.downsample.weight in self.columns:
+            raise ValueError(
+                f"`downsample.weight` is a new column; {self.downsample.weight!r} is in `columns`. Give it another name"
+            )
+        if not self.downsample.splits or (unknown := sorted(set(self.downsample.splits) - set(self.splits))):
+            raise ValueError(
+                f"`downsample.splits` must name some of `splits`: {bounded(self.splits)}. "
+                f"Received: {bounded(unknown) if self.downsample.splits else 'none'}"
+            )
         return self
 
 

@@ -70,7 +70,9 @@ def holds(found: pa.DataType, kind: ColumnType) -> bool:
     if is_text(found):
         return True
     number = types.is_integer(found) or types.is_floating(found) or types.is_boolean(found)
-    return kind is not ColumnType.STRING and (number or (kind is ColumnType.FLOAT and types.is_decimal(found)))
+    return kind not in (ColumnType.STRING, ColumnType.IMAGE) and (
+        number or (kind is ColumnType.FLOAT and types.is_decimal(found))
+    )
 
 
 def is_text(found: pa.DataType) -> bool:

@@ -13,7 +13,7 @@ from components.contract.docs import write_docs
 from components.contract.expectations import load_expectations
 from components.contract.formats import open_day
 from components.contract.judging import Judged, judge
-from components.contract.reading import RawDay, empty_rows
+from components.contract.reading import RawDay, batch_rows, empty_rows
 from components.contract.report import contract_report
 from components.contract.source import parse_day
 from components.contract.writing import QUARANTINE_FILE, ROWS_FILE, TableFile, quarantine_schema
@@ -48,7 +48,7 @@ class ContractExecutor(BaseExecutor):  # type: ignore[misc]
         raw = RawDay([file for opened in files.values() for file in opened], data)
         rows_path, quarantine_path = Path(outputs["rows"].uri) / ROWS_FILE, Path(outputs["quarantine"].uri)
         with (
-            TableFile(rows_path, empty_rows(data).schema) as rows_file,
+            TableFile(rows_path, empty_rows(data).schema, row_group_rows=batch_rows(data)) as rows_file,
             TableFile(quarantine_path / QUARANTINE_FILE, quarantine_schema(raw.identity.names)) as quarantine_file,
         ):
             judged = judge(

@@ -16,7 +16,7 @@ from components.contract.jsonlines import JsonLinesFile
 from components.contract.parquet import ParquetRows
 from components.contract.query import QueryRows
 from components.contract.raw import RawFile
-from components.contract.reading import RawDay
+from components.contract.reading import RawDay, batch_rows
 from components.contract.source import days_of_window, files_by_day
 from pipelines.settings import Settings
 from pipelines.spec import Data
@@ -33,6 +33,11 @@ def open_day(data: Data, day: datetime.date, settings: Settings) -> dict[datetim
     if data.source.format == "sql":
         days = days_of_window(data.source, day)
         return {one: [QueryRows(data.source, one, data.columns, required=one == day)] for one in days}
+    if data.source.format == "bigquery":
+        from components.contract.bigquery import BigQueryRows  # Google's client: a second in a cold process
+
+        days = days_of_window(data.source, day)
+        return {one: [BigQueryRows(data.source, one, required=one == day)] for one in days}
     opened = _reader(data)
     return {one: [opened(path) for path in paths] for one, paths in files_by_day(data.source, day, settings).items()}
 
@@ -49,4 +54,6 @@ def _reader(data: Data) -> Callable[[Path], RawFile]:
         return lambda path: RecordsFile(path, data.columns)
     if data.source.format == "jsonl":
         return lambda path: JsonLinesFile(path, data.columns)
-    return DelimitedFile if data.source.format == "csv" else ParquetRows
+    if data.source.format == "csv":
+        return DelimitedFile
+    return lambda path: ParquetRows(path, rows=batch_rows(data))

@@ -32,6 +32,7 @@ _TYPES = {
     ColumnType.INTS: pa.list_(pa.int64()),
     ColumnType.FLOATS: pa.list_(pa.float64()),
     ColumnType.STRINGS: pa.list_(pa.string()),
+    ColumnType.IMAGE: pa.string(),
 }
 
 

@@ -74,6 +74,8 @@ class Judged:
     extra_columns: Sequence[str] = ()
     missing_days: Sequence[datetime.date] = ()
     """Days of the window, before the data day, without files."""
+    scanned_bytes: int = 0
+    """What a query is billed for."""
 
     @property
     def read_count(self) -> int:
@@ -152,7 +154,13 @@ def judge(
     quarantine_file.write(quarantined_lines(raw.broken, quarantine_file.schema))
     quarantine_file.finish()
     validation = suite.validation(rows_file)
-    return Judged(tally, validation, extra_columns=raw.extra_columns, missing_days=missing_days)
+    return Judged(
+        tally,
+        validation,
+        extra_columns=raw.extra_columns,
+        missing_days=missing_days,
+        scanned_bytes=raw.scanned_bytes,
+    )
 
 
 class _Suite:

@@ -16,8 +16,9 @@ _ROWS = 65_536
 class ParquetRows:
     format = "parquet"
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, rows: int = _ROWS) -> None:
+        """`rows`: read at a time, at most."""
+        self._path, self._rows = path, rows
         with readable(path, format=self.format):
             require_content(path)
             self.schema: pa.Schema = pq.read_schema(path).remove_metadata()
@@ -29,5 +30,5 @@ class ParquetRows:
 
     def parts(self, broken: list[BrokenLine]) -> Iterator[pa.Table]:
         with pq.ParquetFile(self._path) as file:
-            for batch in file.iter_batches(batch_size=_ROWS):
+            for batch in file.iter_batches(batch_size=self._rows):
                 yield pa.Table.from_batches([batch])

@@ -111,6 +111,8 @@ def _reason(error: exc.DBAPIError, engine: sqlalchemy.Engine) -> str:
 
 
 def _type(kind: ColumnType | None) -> pa.DataType:
+    if kind is ColumnType.IMAGE:
+        return pa.large_binary()
     return pa.large_list(pa.large_string()) if kind in LISTS else pa.large_string()
 
 
@@ -118,16 +120,18 @@ def _table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     columns = zip(*rows, strict=True)
     return pa.table(
         [
-            pa.array([_value(value) for value in column], field.type)
+            pa.array([_value(value, field.type) for value in column], field.type)
             for column, field in zip(columns, schema, strict=True)
         ],
         schema=schema,
     )
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, kind: pa.DataType) -> Any:
     if value is None:
         return None
     if isinstance(value, list | tuple):
-        return [_value(item) for item in value]
-    return bytes(value).decode() if isinstance(value, bytes | memoryview) else str(value)
+        return [_value(item, kind.value_type) for item in value]
+    if isinstance(value, bytes | memoryview):
+        return bytes(value) if pa.types.is_large_binary(kind) else bytes(value).decode()
+    return str(value)

@@ -10,6 +10,7 @@ A file that cannot be read at all, or not as declared, is an error of the whole 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,12 +20,15 @@ import pyarrow as pa
 
 from components.contract.columns import is_text, require_columns
 from components.contract.delimited import UNCLOSED_QUOTE, swallowed_lines
+from components.contract.images import ImageReader
 from components.contract.raw import LINE, BrokenLine, RawFile, readable
 from components.contract.values import ARROW_TYPES, Mask, Typed, convert, mistyped_reason
 from pipelines.errors import DataError, bounded
 from pipelines.spec import ColumnType, Data
 
 BATCH_ROWS = 65_536
+IMAGE_BATCH_ROWS = 512
+"""With images, so that what follows may hold a whole batch of them, decoded: 0.3 GB at 224 x 224 x 3 float32."""
 WRONG_TYPE_SHARE = 0.5
 """A column in which more values than this cannot be read is of another type; fewer are bad rows."""
 
@@ -68,6 +72,8 @@ class RawDay:
 
     def __init__(self, files: Sequence[RawFile], data: Data) -> None:
         self._files, self._columns = files, data.columns
+        self._batch_rows = batch_rows(data)
+        self._images = ImageReader(data.images) if has_images(data) else None
         self._csv = data.source.format == "csv"
         for file in files:
             require_columns(file.schema, data.columns, place=file.place)
@@ -75,6 +81,8 @@ class RawDay:
         """The columns of `untyped`."""
         known = {name for file in files for name in (*file.schema.names, *file.dropped)}
         self.extra_columns = sorted(known - set(data.columns))
+        self.scanned_bytes: int = sum(getattr(file, "scanned_bytes", 0) for file in files)
+        """What a query is billed for; files have none."""
         self.broken: list[BrokenLine] = []
         """Lines that could not be split into values, of all batches so far."""
 
@@ -82,13 +90,18 @@ class RawDay:
         """Raises `DataError` at the end when there are no rows, or a column has too many wrong values."""
         self.broken = []
         types = _TypeCounts(self._columns)
-        for rows in _coalesced(self._typed_parts()):
+        for rows in _coalesced(self._typed_parts(), self._batch_rows):
             types.add(rows)
             yield rows
         if not types.rows and not self.broken:
             places = [file.place for file in self._files]
             raise DataError(f"no rows in {bounded(places)}", fix="check what writes the day; load it again")
         types.require(place=_place(self._files))
+
+    def _convert(self, rows: pa.Table, name: str, kind: ColumnType, *, place: str) -> Typed:
+        if kind is ColumnType.IMAGE and self._images:
+            return self._images.read(rows[name], name=name, place=place)
+        return convert_column(rows, name, kind, place=place)
 
     def first_rows(self, count: int) -> pa.Table:
         """At most `count` typed rows; what is wrong with them is not told."""
@@ -103,10 +116,11 @@ class RawDay:
         for file in self._files:
             with readable(file.place, format=file.format):
                 for part in file.parts(self.broken):
-                    yield self._typed(part, place=file.place)
+                    for first in range(0, part.num_rows, self._batch_rows):
+                        yield self._typed(part.slice(first, self._batch_rows), place=file.place)
 
     def _typed(self, rows: pa.Table, *, place: str) -> RawRows:
-        typed = {name: convert_column(rows, name, kind, place=place) for name, kind in self._columns.items()}
+        typed = {name: self._convert(rows, name, kind, place=place) for name, kind in self._columns.items()}
         wrong = {reason: mask for column in typed.values() for reason, mask in column.wrong.items()}
         swallowed = np.zeros(rows.num_rows, np.int64)
         if self._csv:
@@ -120,6 +134,15 @@ class RawDay:
         )
 
 
+def has_images(data: Data) -> bool:
+    return ColumnType.IMAGE in data.columns.values()
+
+
+def batch_rows(data: Data) -> int:
+    """Rows of a batch, and of a row group of what is kept."""
+    return IMAGE_BATCH_ROWS if has_images(data) else BATCH_ROWS
+
+
 def convert_column(rows: pa.Table, name: str, kind: ColumnType, *, place: str) -> Typed:
     try:
         return convert(rows[name].combine_chunks(), kind, name=name)
@@ -129,12 +152,12 @@ def convert_column(rows: pa.Table, name: str, kind: ColumnType, *, place: str) -
         ) from error
 
 
-def _coalesced(parts: Iterable[RawRows]) -> Iterator[RawRows]:
-    """At least `BATCH_ROWS` rows each but the last: many small files cost no more than a large one."""
+def _coalesced(parts: Iterable[RawRows], count: int) -> Iterator[RawRows]:
+    """At least `count` rows each but the last: many small files cost no more than a large one."""
     held: list[RawRows] = []
     for part in parts:
         held.append(part)
-        if sum(rows.count for rows in held) >= BATCH_ROWS:
+        if sum(rows.count for rows in held) >= count:
             yield _concatenated(held)
             held = []
     if held:
@@ -199,6 +222,8 @@ def texts(column: pa.ChunkedArray, *, limit: int | None = None) -> pa.Array:
 
 
 def _text(value: object, limit: int | None) -> str:
+    if isinstance(value, bytes) and limit and len(value) > limit:
+        return f"{len(value):,} bytes, SHA-256 {hashlib.sha256(value).hexdigest()}"
     text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
     return text if limit is None or len(text) <= limit else f"{text[:limit]}… (cut, {len(text):,} characters)"
 

@@ -20,7 +20,11 @@ from pipelines.spec import ColumnType
 
 RECORD = "_record"
 _RECORDS = 8_192
-_FEATURES = {ColumnType.FLOAT: schema_pb2.FLOAT, ColumnType.STRING: schema_pb2.BYTES}
+_FEATURES = {
+    ColumnType.FLOAT: schema_pb2.FLOAT,
+    ColumnType.STRING: schema_pb2.BYTES,
+    ColumnType.IMAGE: schema_pb2.BYTES,
+}
 _TYPES = {schema_pb2.INT: pa.int64(), schema_pb2.FLOAT: pa.float32(), schema_pb2.BYTES: pa.large_binary()}
 
 

@@ -21,7 +21,7 @@ def contract_report(judged: Judged, data: Data, *, rows_limit: int = 0, force: b
         *([] if rows_limit else _empty_columns(judged, data)),
         *(_row_check(item) for item in judged.validation.row_level),
         *(_day_check(item) for item in judged.validation.day_level),
-        *_notes(judged),
+        *_notes(judged, data),
     ]
     refused = any(check.verdict is Verdict.REFUSED for check in checks)
     if force and refused:
@@ -93,7 +93,7 @@ def _day_check(item: Expected) -> Check:
     )
 
 
-def _notes(judged: Judged) -> Iterator[Check]:
+def _notes(judged: Judged, data: Data) -> Iterator[Check]:
     if extra := judged.extra_columns:
         yield Check(
             name="columns not declared",
@@ -101,6 +101,14 @@ def _notes(judged: Judged) -> Iterator[Check]:
             observed=float(len(extra)),
             bound="dropped",
             reason=f"dropped: {bounded(extra)}",
+        )
+    if scanned := judged.scanned_bytes:
+        yield Check(
+            name="bytes that the query reads",
+            verdict=Verdict.ACCEPTED,
+            observed=float(scanned),
+            bound=f"<= {data.source.max_bytes_billed:,} a day",
+            reason=f"the query reads {scanned:,} bytes",
         )
     if missing := judged.missing_days:
         yield Check(

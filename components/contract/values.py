@@ -30,6 +30,7 @@ ARROW_TYPES = {
     ColumnType.INTS: pa.large_list(pa.int64()),
     ColumnType.FLOATS: pa.large_list(pa.float64()),
     ColumnType.STRINGS: pa.large_list(pa.large_string()),
+    ColumnType.IMAGE: pa.large_binary(),
 }
 """Type of each column in a RawDay. Floats keep all digits: a logged propensity is exact."""
 

@@ -28,9 +28,9 @@ _CHARACTERS = 10_000
 class TableFile:
     """A Parquet file written in pieces, at `temporary` until `publish`; the same rows are the same bytes."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, *, row_group_rows: int = ROW_GROUP_ROWS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path, self.schema = path, schema
+        self._path, self.schema, self._group_rows = path, schema, row_group_rows
         self.temporary = path.with_name(f".{path.name}.{os.getpid()}")
         self.row_count = 0
         self._held: list[pa.Table] = []
@@ -53,15 +53,15 @@ class TableFile:
     def write(self, rows: pa.Table) -> None:
         self.row_count += rows.num_rows
         self._held.append(rows)
-        if sum(table.num_rows for table in self._held) >= ROW_GROUP_ROWS:
+        if sum(table.num_rows for table in self._held) >= self._group_rows:
             self._write_row_groups()
 
     def _write_row_groups(self, *, last: bool = False) -> None:
         # Where the pages of a column begin depends on where its chunks begin.
         held = pa.concat_tables([self.schema.empty_table(), *self._held]).combine_chunks()
-        while held.num_rows >= ROW_GROUP_ROWS or (last and held.num_rows):
-            self._writer.write_table(held.slice(0, ROW_GROUP_ROWS), row_group_size=ROW_GROUP_ROWS)
-            held = held.slice(ROW_GROUP_ROWS)
+        while held.num_rows >= self._group_rows or (last and held.num_rows):
+            self._writer.write_table(held.slice(0, self._group_rows), row_group_size=self._group_rows)
+            held = held.slice(self._group_rows)
         self._held = [held]
 
     def finish(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tfx.types import Artifact, artifact_utils
 
 from components.concurrency import Concurrently
 from components.examples.records import describe, row_groups, to_lists, write_shard
+from components.examples.sampling import downsample
 from components.examples.splitting import split_rows
 from pipelines.errors import DataError
 from pipelines.spec import Data
@@ -29,17 +30,25 @@ class ExamplesExecutor(BaseBeamExecutor):  # type: ignore[misc]
         """Writes `Split-<name>/data-<row group>-of-<count>.parquet`.
 
         Raises:
-            DataError: a split got no rows.
+            DataError: a split got no rows, or is down-sampled and its label is not binary.
         """
         rows = artifact_utils.get_single_instance(input_dict["rows"])
         output = artifact_utils.get_single_instance(output_dict["examples"])
         data = Data.model_validate_json(exec_properties["data"])
         groups = list(raw_row_groups(Path(rows.uri)))
+        sample = artifact_utils.get_single_instance(output_dict["sample"]) if data.downsample else None
         work = [(index, len(groups), path, group) for index, (path, group) in enumerate(groups)]
         with self._make_beam_pipeline() as pipeline:
-            _ = pipeline | "RowGroups" >> beam.Create(work) | "Split" >> Concurrently(_SplitRowGroup(data, output.uri))
-        _check_counts(Path(output.uri), data)
+            _ = (
+                pipeline
+                | "RowGroups" >> beam.Create(work)
+                | "Split" >> Concurrently(_SplitRowGroup(data, output.uri, sample.uri if sample else ""))
+            )
+        _check_counts(Path(output.uri), list(data.splits), data)
         describe(output, split_names=list(data.splits), span=rows.span)
+        if data.downsample and sample:
+            _check_counts(Path(sample.uri), data.downsample.splits, data, what="examples are left")
+            describe(sample, split_names=data.downsample.splits, span=rows.span)
 
 
 def raw_row_groups(folder: Path) -> Iterator[tuple[str, int]]:
@@ -52,9 +61,10 @@ def raw_row_groups(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 class _SplitRowGroup(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, data: Data, uri: str) -> None:
+    def __init__(self, data: Data, uri: str, sample_uri: str) -> None:
         self._columns = {name: str(kind) for name, kind in data.columns.items()}
         self._key, self._splits, self._uri = data.split_key, dict(data.splits), uri
+        self._label, self._downsample, self._sample_uri = data.label, data.downsample, sample_uri
 
     def process(self, element: tuple[int, int, str, int]) -> None:
         index, count, path, group = element
@@ -65,11 +75,19 @@ class _SplitRowGroup(beam.DoFn):  # type: ignore[misc]
         for split, numbers in split_rows(rows.column(self._key), self._splits).items():
             chosen = batch.take(pa.array(numbers))
             write_shard(chosen, Path(self._uri) / f"Split-{split}", index=index, count=count)
+            if self._downsample and split in self._downsample.splits:
+                kept = downsample(
+                    chosen,
+                    label=self._label,
+                    keep_negatives=self._downsample.keep_negatives,
+                    weight=self._downsample.weight,
+                )
+                write_shard(kept, Path(self._sample_uri) / f"Split-{split}", index=index, count=count)
 
 
-def _check_counts(folder: Path, data: Data) -> None:
-    counts = {split: sum(found.row_count for found in row_groups(folder, split)) for split in data.splits}
-    print("  ".join(f"{split}: {count:,} examples" for split, count in counts.items()))
+def _check_counts(folder: Path, splits: Sequence[str], data: Data, *, what: str = "examples") -> None:
+    counts = {split: sum(found.row_count for found in row_groups(folder, split)) for split in splits}
+    print("  ".join(f"{split}: {count:,} {what}" for split, count in counts.items()))
     for split, count in counts.items():
         if not count:
             raise DataError(

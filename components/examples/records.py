@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tfx.components.util import examples_utils
@@ -40,6 +41,7 @@ _ARROW_TYPES = {
     "floats": _FLOATS,
     "string": _BYTES,
     "strings": _BYTES,
+    "image": _BYTES,
 }
 
 _Read = TypeVar("_Read")
@@ -138,6 +140,13 @@ def read(row_group: RowGroup, columns: Sequence[str] | None = None) -> pa.Record
         table = table.select(list(columns))
     batch: pa.RecordBatch = table.combine_chunks().to_batches()[0]
     return batch
+
+
+def read_weights(row_group: RowGroup, column: str) -> npt.NDArray[np.float32]:
+    """`[rows]`: 1 where the examples have no such column."""
+    if column not in _readable(Path(row_group.path), lambda: pq.read_schema(row_group.path)).names:
+        return np.ones(row_group.row_count, np.float32)
+    return np.asarray(read(row_group, [column]).column(0).flatten(), np.float32)
 
 
 def _read_table(row_group: RowGroup, columns: Sequence[str] | None) -> pa.Table:

@@ -18,6 +18,7 @@ class TrainSpec(component_spec.ComponentSpec):  # type: ignore[misc]
         "pipeline": component_spec.ExecutionParameter(type=str),
         "train": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
+        "weight": component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -40,6 +41,7 @@ class Train(BaseComponent):  # type: ignore[misc]
         pipeline: name of the pipeline's folder.
         train: `Spec.train` as JSON.
         label: name of the label, raw and transformed.
+        weight: column of the transformed examples by which loss and `weighted_metrics` are weighted.
 
     Outputs:
         model: SavedModel in `Format-Serving`, signatures `serving_default` and `serve_columns`.
@@ -58,10 +60,11 @@ class Train(BaseComponent):  # type: ignore[misc]
         pipeline: str,
         train: str,
         label: str,
+        weight: str | None = None,
     ) -> None:
         inputs: dict[str, Any] = {"examples": examples, "transform_graph": transform_graph, "schema": schema}
         outputs: dict[str, Any] = {
             "model": channel.Channel(type=standard_artifacts.Model),
             "model_run": channel.Channel(type=standard_artifacts.ModelRun),
         }
-        super().__init__(TrainSpec(**inputs, **outputs, pipeline=pipeline, train=train, label=label))
+        super().__init__(TrainSpec(**inputs, **outputs, pipeline=pipeline, train=train, label=label, weight=weight))

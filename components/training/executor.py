@@ -58,6 +58,7 @@ class TrainExecutor(BaseExecutor):  # type: ignore[misc]
                 rows=folder / "rows",
                 folder=folder,
                 label=label,
+                weight=exec_properties.get("weight"),
                 train=Train.model_validate_json(exec_properties["train"]),
                 identity=_identity(exec_properties, _pack(examples, folder / "rows")),
             )

@@ -25,6 +25,8 @@ class Job(Frozen):
     folder: Path
     """Scratch of this run, kept between tries: checkpoints, the trained weights, logs of workers."""
     label: str
+    weight: str | None = None
+    """Column of weights; without one all rows weigh the same."""
     train: Train
     identity: str = ""
     """Digest of everything else the weights depend on (code, data); a checkpoint of another identity is not resumed."""
@@ -42,7 +44,7 @@ class Job(Frozen):
         """Identity of the run of steps: equal digests mean that a checkpoint of one can be continued by the other."""
         # The box of time, and how often to save, decide where training ends, not the way there.
         train = self.train.model_dump_json(exclude={"budget_minutes", "checkpoint_every_steps"})
-        return hashlib.sha256(f"{self.model} {self.label} {train} {self.identity}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.model} {self.label} {self.weight} {train} {self.identity}".encode()).hexdigest()
 
     def write(self) -> Path:
         path = self.folder / JOB_FILE

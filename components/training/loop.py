@@ -40,7 +40,7 @@ from components.training.interruption import Request
 from components.training.job import Job
 from components.training.progress import Progress
 from components.training.rows import Rows
-from components.training.steps import Steps
+from components.training.steps import Steps, Weight
 from components.training.user_model import blaming, build_model, import_model, user_callbacks
 from pipelines.errors import ResourceError, TransientError, UserCodeError
 from pipelines.spec import StrategyName
@@ -120,7 +120,12 @@ class _Loop:
         self._plan = EpochPlan(len(self._rows["train"]), job.train.batch_size, job.train.seed, replicas)
         self._eval_plan = EpochPlan(len(self._rows["eval"]), max(EVAL_BATCH_ROWS, replicas), 0, replicas)
         self._model = build_model(job, strategy)
-        self._steps = Steps(self._model, strategy, self._rows["train"].columns, label=job.label)
+        weight = (
+            Weight(job.weight, *(self._rows[split].mean(job.weight) for split in ("train", "eval")))
+            if job.weight
+            else None
+        )
+        self._steps = Steps(self._model, strategy, self._rows["train"].columns, label=job.label, weight=weight)
         self._variables = training_variables(self._model)
         self._checkpoints = Checkpoints(job.checkpoints, digest=job.digest)
         self._callbacks = KerasCallbacks(

@@ -93,3 +93,8 @@ class Rows:
     def take(self, indices: npt.NDArray[np.int64] | slice) -> tuple[Floats, Ints]:
         """Rows `indices` in that order: float32 `[batch, float width]` and int64 `[batch, int width]`."""
         return np.asarray(self._floats[indices]), np.asarray(self._ints[indices])
+
+    def mean(self, column: str) -> float:
+        """Of all values of a float column."""
+        found = self.columns[column]
+        return float(np.mean(self._floats[:, found.offset : found.offset + found.width], dtype=np.float64))

@@ -27,13 +27,28 @@ class StepResult(NamedTuple):
     """Per question, how many replicas voted for it: the ranks agree on stopping without talking otherwise."""
 
 
+class Weight(NamedTuple):
+    """The column of weights and its means. Divided by them the weights are 1 on average: learning rates keep their
+    meaning, and a loss is that of all rows."""
+
+    column: str
+    train_mean: float
+    eval_mean: float
+
+
 class Steps:
     """The compiled functions of one model under one strategy."""
 
     def __init__(
-        self, model: keras.Model, strategy: tf.distribute.Strategy, columns: Mapping[str, Column], *, label: str
+        self,
+        model: keras.Model,
+        strategy: tf.distribute.Strategy,
+        columns: Mapping[str, Column],
+        *,
+        label: str,
+        weight: Weight | None = None,
     ) -> None:
-        self._model, self._strategy, self._label = model, strategy, label
+        self._model, self._strategy, self._label, self._weight = model, strategy, label, weight
         self._columns = dict(columns)
         self._replicas = strategy.num_replicas_in_sync
         self.local_replicas = self._find_local_replicas()
@@ -92,36 +107,45 @@ class Steps:
         )
 
     def _train_on_replica(self, floats: Any, ints: Any, row_count: Any, votes: Any) -> tuple[Any, Any]:
-        model, (x, y) = self._model, self._unpack(floats, ints)
+        model, (x, y, weights) = self._model, self._unpack(floats, ints, training=True)
         rows = tf.cast(tf.shape(y)[0], tf.float32)
         with tf.GradientTape() as tape:
             predictions = model(x, training=True)
-            # Keras divides the mean over this replica's rows by the number of replicas.
-            mean = model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=None, training=True) * self._replicas
+            mean = self._mean_loss(x, y, predictions, weights, training=True)
             loss = mean * rows / row_count
             scaled = model.optimizer.scale_loss(loss)
         variables = model.trainable_variables
         model.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
-        self._update_metrics(x, y, predictions, mean, rows)
+        self._update_metrics(x, y, predictions, weights, mean, rows)
         return tf.cast(loss, tf.float32), votes
 
     def _evaluate_on_replicas(self, floats: Any, ints: Any) -> None:
         self._strategy.run(self._evaluate_on_replica, args=(floats, ints))
 
     def _evaluate_on_replica(self, floats: Any, ints: Any) -> None:
-        model, (x, y) = self._model, self._unpack(floats, ints)
-        predictions = model(x, training=False)
-        mean = model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=None, training=False) * self._replicas
-        self._update_metrics(x, y, predictions, mean, tf.cast(tf.shape(y)[0], tf.float32))
+        x, y, weights = self._unpack(floats, ints, training=False)
+        predictions = self._model(x, training=False)
+        mean = self._mean_loss(x, y, predictions, weights, training=False)
+        self._update_metrics(x, y, predictions, weights, mean, tf.cast(tf.shape(y)[0], tf.float32))
 
-    def _update_metrics(self, x: Any, y: Any, predictions: Any, mean: Any, rows: Any) -> None:
+    def _mean_loss(self, x: Any, y: Any, predictions: Any, weights: Any, *, training: bool) -> Any:
+        loss = self._model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weights, training=training)
+        # Keras divides the mean over this replica's rows by the number of replicas.
+        return loss * self._replicas
+
+    def _update_metrics(self, x: Any, y: Any, predictions: Any, weights: Any, mean: Any, rows: Any) -> None:
         self._model._loss_tracker.update_state(mean, sample_weight=rows)
-        self._model.compute_metrics(x, y, predictions, None)
+        self._model.compute_metrics(x, y, predictions, weights)
 
-    def _unpack(self, floats: Any, ints: Any) -> tuple[dict[str, Any], Any]:
+    def _unpack(self, floats: Any, ints: Any, *, training: bool) -> tuple[dict[str, Any], Any, Any]:
+        """Features, labels, and weights or None."""
         floats, ints = (
             tf.ensure_shape(floats, self._signature[0].shape),
             tf.ensure_shape(ints, self._signature[1].shape),
         )
         features = {name: column.unpack(floats, ints) for name, column in self._columns.items()}
-        return features, tf.cast(features.pop(self._label), tf.float32)
+        weights = None
+        if self._weight:
+            mean = self._weight.train_mean if training else self._weight.eval_mean
+            weights = features.pop(self._weight.column) / mean
+        return features, tf.cast(features.pop(self._label), tf.float32), weights

@@ -37,7 +37,7 @@ def build_model(job: Job, strategy: tf.distribute.Strategy) -> keras.Model:
             model = module.build_model(features)
         _check(model, job)
         with blaming(module, "build_model"):
-            _build_state(model, features)
+            _build_state(model, features, weighted=job.weight is not None)
     if strategy.num_replicas_in_sync > 1 and getattr(model.optimizer, "gradient_accumulation_steps", None):
         raise SpecError(
             "`gradient_accumulation_steps` works on one device only. "
@@ -123,10 +123,10 @@ def _check(model: Any, job: Job) -> None:
         )
 
 
-def _build_state(model: keras.Model, features: ModelInputs) -> None:
+def _build_state(model: keras.Model, features: ModelInputs, *, weighted: bool) -> None:
     """Makes the variables of loss, metrics and optimizer now: later, in `strategy.run`, none may be made."""
     inputs = {name: tf.zeros((2, *tensor.shape[1:]), tensor.dtype) for name, tensor in features.inputs.items()}
-    model._symbolic_build(data_batch=(inputs, tf.zeros((2, 1))))
+    model._symbolic_build(data_batch=(inputs, tf.zeros((2, 1)), tf.ones((2, 1)) if weighted else None))
 
 
 @contextmanager

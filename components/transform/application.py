@@ -12,7 +12,7 @@ from apache_beam.utils.shared import Shared
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
 from components.concurrency import Concurrently
-from components.examples.records import RowGroup, read
+from components.examples.records import RowGroup, read, read_weights
 from components.transform.blocks import Columns, lay_out, write_shard
 from components.transform.graph import Graph, Saved, input_config
 from components.transform.tracing import Trace, output_shapes
@@ -29,24 +29,37 @@ class _Work(NamedTuple):
 class Apply(beam.PTransform):  # type: ignore[misc]
     """From nothing to the shards of all splits in `output`, named by the place of their row group."""
 
-    def __init__(self, trace: Trace, model: Path, splits: Mapping[str, Sequence[RowGroup]], output: Path) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        model: Path,
+        splits: Mapping[str, Sequence[RowGroup]],
+        output: Path,
+        *,
+        weight: str | None = None,
+    ) -> None:
+        """`weight`: the column of weights, which the result has too."""
         super().__init__()
         self._work = [
             _Work(group, split, number, len(groups))
             for split, groups in splits.items()
             for number, group in enumerate(groups)
         ]
-        columns = lay_out(output_shapes(trace.outputs, place=""))
+        shapes = output_shapes(trace.outputs, place="")
         config = input_config(trace.schema, trace.input_names(trace.outputs))
-        self._transform = _TransformRowGroup(Saved(model, tuple(columns)), config, columns, output)
+        columns = lay_out({**shapes, weight: ((), "float32")} if weight else shapes)
+        self._transform = _TransformRowGroup(Saved(model, tuple(shapes)), config, columns, output, weight)
 
     def expand(self, begin: Any) -> Any:
         return begin | "RowGroups" >> beam.Create(self._work) | Concurrently(self._transform)
 
 
 class _TransformRowGroup(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, model: Saved, config: TensorAdapterConfig, columns: Columns, output: Path) -> None:
+    def __init__(
+        self, model: Saved, config: TensorAdapterConfig, columns: Columns, output: Path, weight: str | None
+    ) -> None:
         self._model, self._config, self._columns, self._output = model, config, columns, output
+        self._weight = weight
         self._shared = Shared()
 
     def setup(self) -> None:
@@ -56,6 +69,8 @@ class _TransformRowGroup(beam.DoFn):  # type: ignore[misc]
         batch = read(work.row_group, self._config.arrow_schema.names)
         arrays = self._graph(batch, place=work.row_group.path)
         _check_rows(arrays, work.row_group)
+        if self._weight:
+            arrays[self._weight] = read_weights(work.row_group, self._weight)
         write_shard(arrays, self._columns, self._output / f"Split-{work.split}", index=work.number, count=work.of)
 
 

@@ -22,17 +22,21 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pydantic
 import tensorflow as tf
 from tfx.components.util import examples_utils
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
+from tfx_bsl.coders import example_coder
 
 from pipelines.errors import DataError
 from pipelines.spec import Frozen
 
 BLOCK_ROWS = 1024
+BLOCK_BYTES = 4 * 2**20
+"""A record is read whole: of wide rows (images) it holds fewer, at least one."""
 FILE_FORMAT = "tfrecords_blocks"
 Kind = Literal["float32", "int64"]
 KINDS: dict[Kind, str] = {"float32": "<f4", "int64": "<i8"}
@@ -85,6 +89,10 @@ def width(columns: Columns, kind: Kind) -> int:
     return sum(column.width for column in columns.values() if column.kind == kind)
 
 
+def row_bytes(columns: Columns) -> int:
+    return sum(np.dtype(dtype).itemsize * width(columns, kind) for kind, dtype in KINDS.items())
+
+
 def write_shard(
     arrays: Mapping[str, npt.NDArray[Any]], columns: Columns, folder: Path, *, index: int, count: int
 ) -> Path:
@@ -97,8 +105,9 @@ def write_shard(
     try:
         with tf.io.TFRecordWriter(str(temporary)) as writer:
             writer.write(_Header(columns=dict(columns), row_count=rows).model_dump_json().encode())
-            for first in range(0, rows, BLOCK_ROWS):
-                block = slice(first, first + BLOCK_ROWS)
+            block_rows = max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(1, row_bytes(columns))))
+            for first in range(0, rows, block_rows):
+                block = slice(first, first + block_rows)
                 writer.write(floats[block].tobytes() + ints[block].tobytes())
         os.replace(temporary, path)
     finally:
@@ -156,6 +165,19 @@ def read(path: Path) -> Iterator[tuple[Floats, Ints]]:
             raise _damaged(path, f"{found:,} rows of {header.row_count:,}")
 
 
+def read_examples(path: Path) -> Iterator[bytes]:
+    """The rows of a shard as tf.Examples, for other tools. Raises `DataError` as `read` does."""
+    columns, encoder = read_columns(path), example_coder.RecordBatchToExamplesEncoder()
+    for floats, ints in read(path):
+        lists = {name: _as_lists(floats if of.kind == "float32" else ints, of) for name, of in columns.items()}
+        yield from encoder.encode(pa.RecordBatch.from_pydict(lists))
+
+
+def _as_lists(matrix: npt.NDArray[Any], column: Column) -> pa.LargeListArray:
+    values = matrix[:, column.offset : column.offset + column.width]
+    return pa.LargeListArray.from_arrays(np.arange(len(matrix) + 1) * column.width, values.reshape(-1))
+
+
 def dataset(paths: Sequence[Path]) -> tf.data.Dataset:
     """Blocks as dicts of `[rows, *shape]` tensors, decoded in the graph. Raises `DataError` when the first is damaged."""
     columns = read_columns(paths[0])
@@ -197,7 +219,7 @@ def _read_header(records: Iterator[bytes], path: Path) -> _Header:
 
 def _decode(record: bytes, columns: Columns) -> tuple[Floats, Ints]:
     float_width, int_width = width(columns, "float32"), width(columns, "int64")
-    rows = len(record) // (4 * float_width + 8 * int_width)
+    rows = len(record) // row_bytes(columns)
     floats = np.frombuffer(record, KINDS["float32"], rows * float_width)
     ints = np.frombuffer(record, KINDS["int64"], rows * int_width, offset=floats.nbytes)
     return floats.reshape(rows, float_width), ints.reshape(rows, int_width)

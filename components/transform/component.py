@@ -14,10 +14,14 @@ from components.transform.executor import TransformExecutor
 
 
 class TransformSpec(ComponentSpec):  # type: ignore[misc]
-    PARAMETERS: ClassVar[dict[str, Any]] = {"preprocessing_fn": ExecutionParameter(type=str)}
+    PARAMETERS: ClassVar[dict[str, Any]] = {
+        "preprocessing_fn": ExecutionParameter(type=str),
+        "weight": ExecutionParameter(type=str, optional=True),
+    }
     INPUTS: ClassVar[dict[str, Any]] = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
+        "sample": ChannelParameter(type=standard_artifacts.Examples, optional=True),
     }
     OUTPUTS: ClassVar[dict[str, Any]] = {
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
@@ -32,6 +36,9 @@ class Transform(BaseBeamComponent):  # type: ignore[misc]
         examples: the day, as `components.examples.records` writes it.
         schema: of the raw columns.
         preprocessing_fn: `package.module.function`, written with `tft.*` as for TFX's own Transform.
+        sample: splits that are read from here instead of `examples`, with a column of weights.
+        weight: that column's name. It becomes one of the transformed examples, 1 in splits without a sample, and no
+            part of the transform graph.
 
     Outputs:
         transform_graph: what `tft.TFTransformOutput` reads.
@@ -41,12 +48,22 @@ class Transform(BaseBeamComponent):  # type: ignore[misc]
     SPEC_CLASS = TransformSpec
     EXECUTOR_SPEC = BeamExecutorSpec(TransformExecutor)
 
-    def __init__(self, *, examples: BaseChannel, schema: BaseChannel, preprocessing_fn: str) -> None:
+    def __init__(
+        self,
+        *,
+        examples: BaseChannel,
+        schema: BaseChannel,
+        preprocessing_fn: str,
+        sample: BaseChannel | None = None,
+        weight: str | None = None,
+    ) -> None:
         super().__init__(
             TransformSpec(
                 examples=examples,
                 schema=schema,
+                sample=sample,
                 preprocessing_fn=preprocessing_fn,
+                weight=weight,
                 transform_graph=Channel(type=standard_artifacts.TransformGraph),
                 transformed_examples=Channel(type=standard_artifacts.Examples),
             )

@@ -23,7 +23,7 @@ from components.transform.analysis import Analysis
 from components.transform.application import Apply
 from components.transform.blocks import describe
 from components.transform.measures import run_with_beam
-from components.transform.tracing import Trace, import_function, trace
+from components.transform.tracing import Trace, import_function, require_free, trace
 from pipelines.errors import DataError, bounded
 
 ANALYZED = "train"
@@ -47,14 +47,16 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         output = artifact_utils.get_single_instance(output_dict["transformed_examples"])
         graph = Path(artifact_utils.get_single_uri(output_dict["transform_graph"]))
-        path = str(exec_properties["preprocessing_fn"])
-        splits = _splits(examples)
+        path, weight = str(exec_properties["preprocessing_fn"]), exec_properties.get("weight")
+        splits = _splits(examples) | _sampled(input_dict.get("sample", []))
         with _temporary(graph) as folder:
             schema = _read_schema(Path(artifact_utils.get_single_uri(input_dict["schema"])))
             traced = trace(import_function(path), schema, folder, place=path.rpartition(".")[0])
+            require_free(traced.outputs, weight, place=path.rpartition(".")[0])
             _publish(self._analyze(traced, splits[ANALYZED]), traced, graph)
         with self._make_beam_pipeline() as pipeline:
-            _ = pipeline | Apply(traced, graph / tft.TFTransformOutput.TRANSFORM_FN_DIR, splits, Path(output.uri))
+            model = graph / tft.TFTransformOutput.TRANSFORM_FN_DIR
+            _ = pipeline | Apply(traced, model, splits, Path(output.uri), weight=weight)
         describe(output, split_names=list(splits), span=examples.span)
 
     def _analyze(self, traced: Trace, groups: list[RowGroup]) -> Path:
@@ -68,14 +70,13 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
 
 
 def _splits(examples: Artifact) -> dict[str, list[RowGroup]]:
-    names = artifact_utils.decode_split_names(examples.split_names)
-    if ANALYZED not in names:
+    splits = _row_groups(examples)
+    if ANALYZED not in splits:
         raise DataError(
-            f"the examples must have a split {ANALYZED!r}, which is analyzed. Received: {bounded(names)}",
+            f"the examples must have a split {ANALYZED!r}, which is analyzed. Received: {bounded(splits)}",
             fix="declare it in `data.splits` of pipeline.yaml",
             place=examples.uri,
         )
-    splits = {name: row_groups(Path(examples.uri), name) for name in names}
     if empty := [name for name, groups in splits.items() if not groups]:
         raise DataError(
             f"every split must have rows. Received: none in {bounded(empty)}",
@@ -83,6 +84,15 @@ def _splits(examples: Artifact) -> dict[str, list[RowGroup]]:
             place=examples.uri,
         )
     return splits
+
+
+def _sampled(artifacts: list[Artifact]) -> dict[str, list[RowGroup]]:
+    return {name: groups for artifact in artifacts for name, groups in _row_groups(artifact).items()}
+
+
+def _row_groups(examples: Artifact) -> dict[str, list[RowGroup]]:
+    names = artifact_utils.decode_split_names(examples.split_names)
+    return {name: row_groups(Path(examples.uri), name) for name in names}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -138,6 +138,16 @@ def output_shapes(outputs: Mapping[str, Any], *, place: str) -> Shapes:
             place=place,
         )
     return {name: (tuple(tensor.shape[1:]), tensor.dtype.name) for name, tensor in sorted(outputs.items())}
+
+
+def require_free(outputs: Container[str], weight: str | None, *, place: str) -> None:
+    """Raises `SpecError` when `preprocessing_fn` returns a column of the name that the weights have."""
+    if weight and weight in outputs:
+        raise SpecError(
+            f"`preprocessing_fn` must not return {weight!r}, the column of `data.downsample.weight`",
+            fix="leave it out, or give one of them another name",
+            place=place,
+        )
 
 
 def _is_dense(tensor: Any) -> bool:

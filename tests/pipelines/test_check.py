@@ -10,8 +10,11 @@ import pytest
 pytest.importorskip("tfx")
 
 import pipelines
-from pipelines.check import main, run_checks
+from pipelines.assemble import assemble
+from pipelines.check import check_features, main, run_checks
+from pipelines.errors import SpecError
 from pipelines.settings import REPOSITORY, Settings
+from pipelines.spec import Downsample, Spec, load_spec
 
 SETTINGS = Settings(home=REPOSITORY, state=REPOSITORY / ".daybreak")
 
@@ -42,6 +45,32 @@ def problems(name: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["shop", "taxi"])
 def test_the_pipelines_that_ship_pass(name: str) -> None:
     assert problems(name) == {}
+
+
+def down_sampled(weight: str) -> Spec:
+    shop = load_spec("shop")
+    data = shop.data.model_copy(update={"downsample": Downsample(keep_negatives=0.5, weight=weight)})
+    return shop.model_copy(update={"data": data})
+
+
+def test_weights_may_not_have_the_name_of_a_feature() -> None:
+    check_features(down_sampled("example_weight"), SETTINGS)
+    with pytest.raises(SpecError, match="must not return 'log_price', the column of `data.downsample.weight`"):
+        check_features(down_sampled("log_price"), SETTINGS)
+
+
+def test_only_a_down_sampled_pipeline_has_a_sample() -> None:
+    pipeline, _ = assemble(down_sampled("weight"), SETTINGS)
+    nodes = {node.id: node for node in pipeline.components}
+    [sample] = nodes["examples"].outputs.keys() - {"examples"}
+    assert nodes["transform"].inputs["sample"] is nodes["examples"].outputs[sample]
+    assert nodes["transform"].exec_properties["weight"] == nodes["train"].exec_properties["weight"] == "weight"
+    assert "down" not in nodes["contract"].exec_properties["data"]
+    assert nodes["statistics"].inputs["examples"] is nodes["evaluate"].inputs["examples"]
+
+    plain, _ = assemble(load_spec("shop"), SETTINGS)
+    nodes = {node.id: node for node in plain.components}
+    assert list(nodes["examples"].outputs) == ["examples"] and "sample" not in nodes["transform"].inputs
 
 
 def test_a_broken_spec_comes_alone(toy: Path) -> None:

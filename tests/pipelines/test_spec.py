@@ -23,6 +23,9 @@ MINIMAL: dict[str, Any] = {
 }
 
 
+KEEP = {"keep_negatives": 0.1}
+
+
 def spec_with(**changes: Any) -> Spec:
     """MINIMAL with `path__to__key=value` replaced."""
     raw = copy.deepcopy(MINIMAL)
@@ -50,6 +53,7 @@ def test_minimal_spec_has_defaults_and_is_frozen() -> None:
         {"format": "tfrecord", "path": "data/all.tfrecord", "time_column": "user"},
         {"format": "sql", "query": "SELECT * FROM t WHERE day = '{day}'", "url_env": "SHOP_URL"},
         {"format": "sql", "query": "SELECT * FROM t", "url_env": "SHOP_URL", "time_column": "user"},
+        {"format": "bigquery", "query": "SELECT * FROM t WHERE day = '{day}'", "project": "p"},
     ],
 )
 def test_every_source_has_one_way_to_find_a_day(source: dict[str, str]) -> None:
@@ -69,8 +73,22 @@ def test_every_source_has_one_way_to_find_a_day(source: dict[str, str]) -> None:
         ({"data__source__format": "sql"}, "`format: sql` needs `query` and `url_env`, and has no `path`"),
         ({"data__source": {"format": "sql", "query": "SELECT 1", "url_env": "URL"}}, "`{day}` in `query`"),
         ({"data__source__format": "xml"}, "`data.source.format`"),
+        ({"data__source": {"format": "bigquery", "path": "{day}"}}, "`format: bigquery` needs `query`"),
+        ({"data__source": {"format": "bigquery", "query": "SELECT 1"}}, "`{day}` in `query`"),
+        ({"data__source__project": "p"}, "`format: csv` has no `project`"),
         ({"data__splits": {"train": 1}}, "`splits` needs `train` and `eval`"),
         ({"data__max_quarantined": 2}, "`data.max_quarantined`"),
+        (
+            {"data__downsample": {"keep_negatives": 0}},
+            "`data.downsample.keep_negatives`: Input should be greater than 0",
+        ),
+        ({"data__downsample": {"keep_negatives": 1}}, "`data.downsample.keep_negatives`: Input should be less than 1"),
+        ({"data__label": "price", "data__downsample": KEEP}, "`downsample` needs a binary label, of type int or bool"),
+        ({"data__downsample": KEEP | {"weight": "price"}}, "'price' is in `columns`. Give it another name"),
+        ({"data__downsample": KEEP | {"splits": ["test"]}}, "must name some of `splits`: train, eval. Received: test"),
+        ({"data__downsample": KEEP | {"splits": []}}, "must name some of `splits`: train, eval. Received: none"),
+        ({"data__columns__user": "image"}, "an image is no label, key or time. Received: user of type image"),
+        ({"data__columns__photo": "image"}, "`images.root` must say where the paths in photo start"),
         ({"schedule__timezone": "Mars/Olympus"}, "IANA name"),
         ({"train": {"devices": 2}}, "`strategy: single` trains on one device"),
         ({"train": {"strategy": "mirrored", "devices": 3, "batch_size": 100}}, "must be a multiple of `devices` 3"),

@@ -1,19 +1,25 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 from components.contract import source
 from components.contract.source import files_by_day, parse_day, source_fingerprint
+from components.examples.records import serialize, to_lists
 from pipelines.errors import DataError, SpecError
 from pipelines.manifest import Manifest
 from pipelines.settings import Settings
 from pipelines.spec import Source
-from tests.components.contract.running import DAY, data, rows, write_parquet
+from tests.components.contract.running import COLUMNS, DAY, data, rows, run, write_parquet
 
 TODAY = datetime.date(2026, 1, 5)
 
@@ -42,6 +48,39 @@ def test_the_files_of_a_day_come_in_name_order(tmp_path: Path) -> None:
     one = Source(format="parquet", path=f"{tmp_path}/day={{day}}/*.parquet")
     found = files_by_day(one, TODAY, settings(tmp_path))
     assert [path.name for path in found[TODAY]] == ["a.parquet", "b.parquet"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl", "tfrecord"])
+def test_hive_partitions_of_every_format(tmp_path: Path, kind: str) -> None:
+    """A day is a folder of folders of files, as Spark writes them; other days and unfinished files stay out."""
+    made = pa.table(rows(90))
+    for name, day, first in (
+        ("hour=07/a", DAY, 0),
+        ("hour=08/a", DAY, 30),
+        ("hour=07/_b", DAY, 0),
+        ("hour=07/a", "2026-01-04", 60),
+    ):
+        write(made.slice(first, 30), tmp_path / f"day={day}" / f"{name}.{kind}")
+    source = {"format": kind, "path": f"{tmp_path}/day={{day}}/hour=*/*.{kind}"}
+    result = run(tmp_path / "out", data(tmp_path, source=source))
+    assert result.rows["item"].to_pylist() == list(range(60))
+    window = run(tmp_path / "window", data(tmp_path, source=source | {"window_days": 2}))
+    assert window.rows["item"].to_pylist() == [*range(60, 90), *range(60)]
+
+
+def write(table: pa.Table, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    elif path.suffix == ".csv":
+        pyarrow.csv.write_csv(table, path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in table.to_pylist()))
+    else:
+        kinds = {name: str(kind) for name, kind in COLUMNS.items()}
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for record in serialize(to_lists(table.to_batches()[0], kinds)):
+                writer.write(record)
 
 
 def test_a_window_is_oldest_first_and_may_have_gaps_before_the_day(tmp_path: Path) -> None:

@@ -57,8 +57,18 @@ def run(
     (folder / "raw").mkdir(parents=True)
     pq.write_table(rows, folder / "raw" / "rows-00000-of-00001.parquet", row_group_size=row_group_size)
     context = BaseBeamExecutor.Context(beam_pipeline_args=list(arguments))
-    ExamplesExecutor(context).Do({"rows": [raw]}, {"examples": [examples]}, {"data": data.model_dump_json()})
+    outputs = {"examples": [examples]}
+    if data.downsample:
+        outputs["sample"] = [sample_in(folder)]
+    ExamplesExecutor(context).Do({"rows": [raw]}, outputs, {"data": data.model_dump_json()})
     return examples
+
+
+def sample_in(folder: Path) -> standard_artifacts.Examples:
+    """The artifact of down-sampled examples that `run` writes with `data.downsample`."""
+    sample = standard_artifacts.Examples()
+    sample.uri, sample.split_names = str(folder / "sample"), '["train"]'
+    return sample
 
 
 def rows_of(examples: Any, split: str) -> pa.Table:
