@@ -171,14 +171,20 @@ def _describe(spec: Spec, node: str) -> dict[str, Any]:
 def _code(name: str) -> dict[str, tuple[str, ...]]:
     """The modules whose source decides what a node makes; stock nodes change with the locked environment only."""
     return {
-        "contract": ("components.contract", f"pipelines.{name}.expectations"),
-        "examples": ("components.examples",),
-        "statistics": ("components.statistics", "components.aggregation", "components.examples.records"),
+        "contract": ("components.contract", "components.days", f"pipelines.{name}.expectations"),
+        "examples": ("components.examples", "components.days"),
+        "statistics": (
+            "components.statistics",
+            "components.aggregation",
+            "components.days",
+            "components.examples.records",
+        ),
         "schema": (),
         "anomalies": ("components.anomalies",),
         "transform": (
             "components.transform",
             "components.aggregation",
+            "components.days",
             "components.examples.records",
             f"pipelines.{name}.features",
         ),

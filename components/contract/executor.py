@@ -6,17 +6,18 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact, artifact_utils
 
 from components.contract.docs import write_docs
 from components.contract.expectations import load_expectations
-from components.contract.formats import open_day
-from components.contract.judging import Judged, judge
-from components.contract.reading import RawDay, batch_rows, empty_rows
+from components.contract.formats import raw_day
+from components.contract.judging import Judged, judge_into
 from components.contract.report import contract_report
-from components.contract.source import parse_day
-from components.contract.writing import QUARANTINE_FILE, ROWS_FILE, TableFile, quarantine_schema
+from components.contract.source import is_window, parse_day
+from components.contract.window import judge_window
+from components.contract.writing import QUARANTINE_FILE, ROWS_FILE
 from components.decision.report import GateReport
 from pipelines.errors import EXAMPLES_SHOWN
 from pipelines.settings import Settings
@@ -44,28 +45,28 @@ class ContractExecutor(BaseExecutor):  # type: ignore[misc]
         rows_limit, force = int(exec_properties["rows_limit"]), bool(exec_properties["force"])
         outputs = {name: artifact_utils.get_single_instance(artifacts) for name, artifacts in output_dict.items()}
         expectations = load_expectations(pipeline)  # before the data: a mistake in it costs nothing then
-        files = open_day(data, day, Settings.from_environment())
-        raw = RawDay([file for opened in files.values() for file in opened], data)
-        rows_path, quarantine_path = Path(outputs["rows"].uri) / ROWS_FILE, Path(outputs["quarantine"].uri)
-        with (
-            TableFile(rows_path, empty_rows(data).schema, row_group_rows=batch_rows(data)) as rows_file,
-            TableFile(quarantine_path / QUARANTINE_FILE, quarantine_schema(raw.identity.names)) as quarantine_file,
-        ):
-            judged = judge(
+        settings = Settings.from_environment()
+        rows, quarantine = (Path(outputs[name].uri) for name in ("rows", "quarantine"))
+        earlier = None
+        if is_window(data.source):
+            judged, earlier = judge_window(
+                pipeline, data, day, expectations, rows, quarantine, rows_limit=rows_limit, force=force
+            )
+        else:
+            raw = raw_day(data, day, settings)
+            judged = judge_into(
+                rows / ROWS_FILE,
+                quarantine / QUARANTINE_FILE,
                 raw,
                 data,
                 day,
                 expectations,
                 rows_limit=rows_limit,
-                rows_file=rows_file,
-                quarantine_file=quarantine_file,
-                missing_days=[one for one, opened in files.items() if not opened],
             )
-            report = contract_report(judged, data, rows_limit=rows_limit, force=force)
-            rows_file.publish()
-            quarantine_file.publish()
-        for name, file in (("rows", rows_file), ("quarantine", quarantine_file)):
-            outputs[name].row_count, outputs[name].span = file.row_count, (day - EPOCH).days
+        report = contract_report(judged, data, rows_limit=rows_limit, force=force, earlier=earlier)
+        for name, folder in (("rows", rows), ("quarantine", quarantine)):
+            outputs[name].span = (day - EPOCH).days
+            outputs[name].row_count = sum(pq.read_metadata(path).num_rows for path in folder.glob("*.parquet"))
         _publish_report(judged, report, outputs, title=f"{pipeline} {day}: data contract")
         _summarise(judged, report)
 

@@ -1,13 +1,13 @@
 """The raw files of a day by the format that the spec declares.
 
-files = open_day(data, day, settings)       # by day of the window, oldest first
-raw = RawDay([file for opened in files.values() for file in opened], data)
+raw = RawDay(open_files(data, day, paths, required=True), data)
+raw = raw_day(data, day, settings)      # of the whole window
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from components.contract.columns import require_no_lists
@@ -22,29 +22,32 @@ from pipelines.settings import Settings
 from pipelines.spec import Data
 
 
-def open_day(data: Data, day: datetime.date, settings: Settings) -> dict[datetime.date, Sequence[RawFile]]:
-    """Days of the window without files have none; with `time_column` all are under `day`.
+def raw_day(data: Data, day: datetime.date, settings: Settings) -> RawDay:
+    """All rows of the window.
 
     Raises:
         DataError: the day itself has no file, or one is empty, unreadable or of another format.
     """
+    if data.source.is_query:
+        found: Mapping[datetime.date, Sequence[Path]] = {one: [] for one in days_of_window(data.source, day)}
+    else:
+        found = files_by_day(data.source, day, settings)
+    opened = (open_files(data, one, paths, required=one == day) for one, paths in found.items())
+    return RawDay([file for files in opened for file in files], data)
+
+
+def open_files(data: Data, day: datetime.date, paths: Sequence[Path], *, required: bool) -> list[RawFile]:
+    """Of one day. A query has no paths; `required` is that it gives a row."""
     if data.source.format == "csv":
         require_no_lists(data.columns)
     if data.source.format == "sql":
-        days = days_of_window(data.source, day)
-        return {one: [QueryRows(data.source, one, data.columns, required=one == day)] for one in days}
+        return [QueryRows(data.source, day, data.columns, required=required)]
     if data.source.format == "bigquery":
         from components.contract.bigquery import BigQueryRows  # Google's client: a second in a cold process
 
-        days = days_of_window(data.source, day)
-        return {one: [BigQueryRows(data.source, one, required=one == day)] for one in days}
+        return [BigQueryRows(data.source, day, required=required)]
     opened = _reader(data)
-    return {one: [opened(path) for path in paths] for one, paths in files_by_day(data.source, day, settings).items()}
-
-
-def raw_day(data: Data, day: datetime.date, settings: Settings) -> RawDay:
-    """All rows of the window."""
-    return RawDay([file for files in open_day(data, day, settings).values() for file in files], data)
+    return [opened(path) for path in paths]
 
 
 def _reader(data: Data) -> Callable[[Path], RawFile]:

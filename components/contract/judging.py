@@ -1,7 +1,6 @@
 """One day against its contract, in one pass: every batch is read, judged and written before the next one.
 
-with open_outputs(raw, ...) as outputs:
-    judged = judge(raw, data, day, expectations, outputs=outputs)
+judged = judge_into(rows_path, quarantine_path, raw, data, day, expectations, rows_limit=0)
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import datetime
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -30,12 +30,12 @@ from components.contract.expectations import (
     suite_result,
     title,
 )
-from components.contract.reading import RawDay, RawRows, empty_rows
+from components.contract.reading import RawDay, RawRows, batch_rows, empty_rows
 from components.contract.repetitions import Repetitions
 from components.contract.rows import Reasons, find_bad_rows, require_values
 from components.contract.timing import Window
 from components.contract.values import Mask
-from components.contract.writing import TableFile, quarantined_lines, quarantined_rows
+from components.contract.writing import TableFile, quarantine_schema, quarantined_lines, quarantined_rows
 from pipelines.spec import Data
 
 
@@ -72,8 +72,6 @@ class Judged:
     tally: Tally
     validation: Validation
     extra_columns: Sequence[str] = ()
-    missing_days: Sequence[datetime.date] = ()
-    """Days of the window, before the data day, without files."""
     scanned_bytes: int = 0
     """What a query is billed for."""
 
@@ -122,6 +120,29 @@ class _Selection:
         window.require()
 
 
+def judge_into(
+    rows_path: Path,
+    quarantine_path: Path,
+    raw: RawDay,
+    data: Data,
+    day: datetime.date,
+    expectations: Sequence[Expectation],
+    *,
+    rows_limit: int,
+) -> Judged:
+    """Both files appear when the whole day is judged."""
+    with (
+        TableFile(rows_path, empty_rows(data).schema, row_group_rows=batch_rows(data)) as rows_file,
+        TableFile(quarantine_path, quarantine_schema(raw.identity.names)) as quarantine_file,
+    ):
+        judged = judge(
+            raw, data, day, expectations, rows_limit=rows_limit, rows_file=rows_file, quarantine_file=quarantine_file
+        )
+        rows_file.publish()
+        quarantine_file.publish()
+    return judged
+
+
 def judge(
     raw: RawDay,
     data: Data,
@@ -131,7 +152,6 @@ def judge(
     rows_limit: int,
     rows_file: TableFile,
     quarantine_file: TableFile,
-    missing_days: Sequence[datetime.date] = (),
 ) -> Judged:
     """Writes the rows of the window to the two files, and finds what is wrong with them."""
     selection = _Selection(raw, data, day, rows_limit=rows_limit)
@@ -154,13 +174,7 @@ def judge(
     quarantine_file.write(quarantined_lines(raw.broken, quarantine_file.schema))
     quarantine_file.finish()
     validation = suite.validation(rows_file)
-    return Judged(
-        tally,
-        validation,
-        extra_columns=raw.extra_columns,
-        missing_days=missing_days,
-        scanned_bytes=raw.scanned_bytes,
-    )
+    return Judged(tally, validation, extra_columns=raw.extra_columns, scanned_bytes=raw.scanned_bytes)
 
 
 class _Suite:

@@ -33,6 +33,10 @@ WRONG_TYPE_SHARE = 0.5
 """A column in which more values than this cannot be read is of another type; fewer are bad rows."""
 
 
+class NoRowsError(DataError):
+    """The files of the day are there, and empty."""
+
+
 @dataclass(frozen=True)
 class RawRows:
     """Some rows of the day."""
@@ -95,7 +99,7 @@ class RawDay:
             yield rows
         if not types.rows and not self.broken:
             places = [file.place for file in self._files]
-            raise DataError(f"no rows in {bounded(places)}", fix="check what writes the day; load it again")
+            raise NoRowsError(f"no rows in {bounded(places)}", fix="check what writes the day; load it again")
         types.require(place=_place(self._files))
 
     def _convert(self, rows: pa.Table, name: str, kind: ColumnType, *, place: str) -> Typed:

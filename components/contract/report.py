@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,7 +16,22 @@ from pipelines.errors import bounded
 from pipelines.spec import Data
 
 
-def contract_report(judged: Judged, data: Data, *, rows_limit: int = 0, force: bool = False) -> GateReport:
+@dataclass
+class Earlier:
+    """The days of the window before the data day."""
+
+    kept: dict[datetime.date, int] = field(default_factory=dict)
+    """Rows that fulfil the contract."""
+    missing: list[datetime.date] = field(default_factory=list)
+    """Without files, or without rows."""
+    left_out: dict[datetime.date, str] = field(default_factory=dict)
+    """Refused, with the reason."""
+
+
+def contract_report(
+    judged: Judged, data: Data, *, rows_limit: int = 0, force: bool = False, earlier: Earlier | None = None
+) -> GateReport:
+    """The verdict is on the data day."""
     checks = [
         *_bound_checks(judged, data, rows_limit=rows_limit),
         *_duplicates(judged),
@@ -22,6 +39,7 @@ def contract_report(judged: Judged, data: Data, *, rows_limit: int = 0, force: b
         *(_row_check(item) for item in judged.validation.row_level),
         *(_day_check(item) for item in judged.validation.day_level),
         *_notes(judged, data),
+        *(_window(earlier) if earlier else []),
     ]
     refused = any(check.verdict is Verdict.REFUSED for check in checks)
     if force and refused:
@@ -110,10 +128,28 @@ def _notes(judged: Judged, data: Data) -> Iterator[Check]:
             bound=f"<= {data.source.max_bytes_billed:,} a day",
             reason=f"the query reads {scanned:,} bytes",
         )
-    if missing := judged.missing_days:
+
+
+def _window(earlier: Earlier) -> Iterator[Check]:
+    yield Check(
+        name="earlier days of the window",
+        verdict=Verdict.ACCEPTED,
+        observed=float(len(earlier.kept)),
+        reason=f"{sum(earlier.kept.values()):,} rows of {len(earlier.kept)} earlier days",
+    )
+    if missing := earlier.missing:
         yield Check(
             name="days of the window without files",
             verdict=Verdict.ACCEPTED,
             observed=float(len(missing)),
             reason=f"no files for {bounded(missing)}",
+        )
+    if left_out := earlier.left_out:
+        why = bounded(f"{day} ({reason})" for day, reason in left_out.items())
+        yield Check(
+            name="days of the window left out",
+            verdict=Verdict.ACCEPTED,
+            observed=float(len(left_out)),
+            bound="their own contract",
+            reason=f"refused, so their rows are not used: {why}",
         )

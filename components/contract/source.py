@@ -13,7 +13,7 @@ import glob
 import hashlib
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,6 +60,18 @@ def days_of_window(source: Source, day: datetime.date) -> list[datetime.date]:
     """Oldest first; `day` alone where the rows say when they happened."""
     days = source.window_days if source.time_column is None else 1
     return [day - datetime.timedelta(days=age) for age in reversed(range(days))]
+
+
+def is_window(source: Source) -> bool:
+    """Whether the data day comes with others, each in files of its own."""
+    return source.time_column is None and source.window_days > 1
+
+
+def fingerprint_of_day(source: Source, day: datetime.date, paths: Sequence[Path]) -> str:
+    """Digest over name and content of the files of one day; of a query as for `source_fingerprint`."""
+    if source.is_query:
+        return _digest([str(source.query), f"{day} {_version(source, day)}"])
+    return _digest([f"{path.name} {_content(path)}" for path in paths])
 
 
 def source_fingerprint(manifest: Manifest, parameters: Mapping[str, str | int]) -> str:

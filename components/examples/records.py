@@ -27,6 +27,7 @@ from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
 from tfx_bsl.coders import example_coder
 
+from components.days.listing import Days
 from pipelines.errors import DataError
 
 ROW_GROUP_ROWS = 65_536
@@ -80,7 +81,7 @@ def _as_lists(array: pa.Array, kind: pa.DataType) -> pa.Array:
 def write_shard(batch: pa.RecordBatch, folder: Path, *, index: int, count: int) -> Path:
     """Writes one shard atomically; equal batches are equal files, and one without rows is a file without row groups."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"data-{index:05d}-of-{count:05d}.parquet"
+    path = folder / shard_name(index, count)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         # Every option that shapes the bytes is named: a default may change with the next release.
@@ -103,6 +104,10 @@ def write_shard(batch: pa.RecordBatch, folder: Path, *, index: int, count: int) 
     return path
 
 
+def shard_name(index: int, count: int) -> str:
+    return f"data-{index:05d}-of-{count:05d}.parquet"
+
+
 def shards(folder: Path, split: str) -> list[Path]:
     """The shards of a split, in name order; temporary files are left out."""
     return sorted(path for path in (folder / f"Split-{split}").glob("*") if not path.name.startswith((".", "_")))
@@ -115,6 +120,15 @@ def row_groups(folder: Path, split: str) -> list[RowGroup]:
         DataError: a shard is not Parquet, or was cut.
     """
     return [found for path in shards(folder, split) for found in _row_groups_of(path)]
+
+
+def row_groups_by_day(folder: Path, split: str, days: Days) -> dict[str, list[RowGroup]]:
+    """The same, by data day."""
+    paths = shards(folder, split)
+    return {
+        day.day: [found for path in paths[day.first : day.first + day.count] for found in _row_groups_of(path)]
+        for day in days.days
+    }
 
 
 def _row_groups_of(path: Path) -> list[RowGroup]:

@@ -5,7 +5,7 @@ StatisticsGen takes batches of a thousand rows and counts every value of a text 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,17 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import Artifact, artifact_utils
 
 from components.aggregation import Aggregate, Kernel
-from components.examples.records import RowGroup, read, row_groups
+from components.days.identity import code_key, key_of
+from components.days.listing import Days
+from components.days.merging import ByDay, Partials, numbered, write_pickled
+from components.days.store import DayStore
+from components.examples.records import RowGroup, read, row_groups, row_groups_by_day
 from components.statistics.top_values import TopValues
 from pipelines.errors import DataError
 from pipelines.manifest import write_atomically
 
 STATISTICS_FILE = "FeatureStats.pb"
+STAGE = "statistics"
 
 Accumulators = list[Any]
 """One of each generator."""
@@ -44,16 +49,44 @@ class StatisticsExecutor(BaseBeamExecutor):  # type: ignore[misc]
         output = artifact_utils.get_single_instance(output_dict["statistics"])
         splits = artifact_utils.decode_split_names(examples.split_names)
         groups = {split: _row_groups(Path(examples.uri), split) for split in splits}
-        with self._make_beam_pipeline() as pipeline:
-            for split, found in groups.items():
-                _ = (
-                    pipeline
-                    | f"RowGroups[{split}]" >> beam.Create(list(enumerate(found)))
-                    | f"Statistics[{split}]" >> Aggregate(FeatureStatistics())
-                    | f"Write[{split}]" >> beam.Map(_write, Path(output.uri) / f"Split-{split}" / STATISTICS_FILE)
-                )
+        targets = {split: Path(output.uri) / f"Split-{split}" / STATISTICS_FILE for split in splits}
+        if days := Days.read(Path(examples.uri)):
+            merge_days(days, Path(examples.uri), targets, self._make_beam_pipeline)
+        else:
+            with self._make_beam_pipeline() as pipeline:
+                for split, found in groups.items():
+                    _ = (
+                        pipeline
+                        | f"RowGroups[{split}]" >> beam.Create(list(enumerate(found)))
+                        | f"Statistics[{split}]" >> Aggregate(FeatureStatistics())
+                        | f"Write[{split}]" >> beam.Map(_write, targets[split])
+                    )
         output.split_names = artifact_utils.encode_split_names(splits)
         output.span = examples.span
+
+
+def merge_days(days: Days, examples: Path, targets: Mapping[str, Path], pipeline_of: Callable[[], Any]) -> None:
+    """Statistics of a window: of its days, each measured once, merged."""
+    code = code_key("components.statistics", "components.aggregation", "components.examples.records")
+    with DayStore.opened(days.pipeline) as store, store.new() as folder:
+        partials = {
+            split: Partials(store, STAGE, {day.day: key_of(code, split, day.digest) for day in days.days})
+            for split in targets
+        }
+        with pipeline_of() as pipeline:
+            for split, found in partials.items():
+                if not found.missing:
+                    continue
+                groups = row_groups_by_day(examples, split, days)
+                _ = (
+                    pipeline
+                    | f"RowGroups[{split}]" >> beam.Create(numbered({day: groups[day] for day in found.missing}))
+                    | f"Statistics[{split}]" >> Aggregate(ByDay(FeatureStatistics()))
+                    | f"Write[{split}]" >> beam.Map(write_pickled, folder / split)
+                )
+        for split, found in partials.items():
+            _write(found.merged(FeatureStatistics(), folder / split), targets[split])
+        store.prune(STAGE)
 
 
 class FeatureStatistics(Kernel[RowGroup, Accumulators]):

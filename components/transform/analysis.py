@@ -23,11 +23,12 @@ from components.examples.records import RowGroup
 from components.transform import vocabulary
 from components.transform.freezing import freeze
 from components.transform.graph import Frozen, Saved, input_config
+from components.transform.identity import identity_of
 from components.transform.measures import Combined, Counted, CountedColumn, Measure, PhaseKernel
 from components.transform.tracing import Binding, Trace
 
-Run = Callable[[Kernel[RowGroup, Any]], Any]
-"""Aggregates the analysed row groups by a kernel."""
+Run = Callable[[Kernel[RowGroup, Any], str], Any]
+"""Aggregates the analysed row groups by a kernel, which is known by a digest over all that decides its results."""
 
 _FINAL = "CreateSavedModel"
 """Label of the node that the graph of operations ends in."""
@@ -170,8 +171,11 @@ class _Interpreter(nodes.Visitor):  # type: ignore[misc]
     def _measure(
         self, measures: Sequence[Measure], bindings: Sequence[Binding], tensors: Mapping[str, Any]
     ) -> dict[str, Any]:
-        model, names = self._model({key: tensors[key] for measure in measures for key in measure.keys}, bindings)
-        merged = self._run(PhaseKernel(model, input_config(self._trace.schema, names), measures))
+        needed = {key: tensors[key] for measure in measures for key in measure.keys}
+        model, names = self._model(needed, bindings)
+        config = input_config(self._trace.schema, names)
+        identity = identity_of(self._trace, model, bindings, needed, measures, config)
+        merged = self._run(PhaseKernel(model, config, measures), identity)
         return {measure.label: partial for measure, partial in zip(measures, merged, strict=True)}
 
     def _model(

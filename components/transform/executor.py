@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,12 @@ from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import Artifact, artifact_utils
 
-from components.examples.records import RowGroup, row_groups
+from components.aggregation import Kernel
+from components.days.identity import key_of
+from components.days.listing import Days
+from components.days.merging import ByDay, Partials, numbered
+from components.days.store import DayStore
+from components.examples.records import RowGroup, row_groups, row_groups_by_day
 from components.transform import fallback
 from components.transform.analysis import Analysis
 from components.transform.application import Apply
@@ -27,6 +34,7 @@ from components.transform.tracing import Trace, import_function, require_free, t
 from pipelines.errors import DataError, bounded
 
 ANALYZED = "train"
+STAGE = "transform"
 
 
 class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
@@ -48,25 +56,53 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
         output = artifact_utils.get_single_instance(output_dict["transformed_examples"])
         graph = Path(artifact_utils.get_single_uri(output_dict["transform_graph"]))
         path, weight = str(exec_properties["preprocessing_fn"]), exec_properties.get("weight")
-        splits = _splits(examples) | _sampled(input_dict.get("sample", []))
+        sample = input_dict.get("sample", [])
+        splits = _splits(examples) | _sampled(sample)
         with _temporary(graph) as folder:
             schema = _read_schema(Path(artifact_utils.get_single_uri(input_dict["schema"])))
             traced = trace(import_function(path), schema, folder, place=path.rpartition(".")[0])
             require_free(traced.outputs, weight, place=path.rpartition(".")[0])
-            _publish(self._analyze(traced, splits[ANALYZED]), traced, graph)
+            _publish(self._analyze(traced, _analyzed(examples, sample), splits[ANALYZED]), traced, graph)
         with self._make_beam_pipeline() as pipeline:
             model = graph / tft.TFTransformOutput.TRANSFORM_FN_DIR
             _ = pipeline | Apply(traced, model, splits, Path(output.uri), weight=weight)
         describe(output, split_names=list(splits), span=examples.span)
 
-    def _analyze(self, traced: Trace, groups: list[RowGroup]) -> Path:
+    def _analyze(self, traced: Trace, examples: Artifact, groups: list[RowGroup]) -> Path:
         """The SavedModel with all constants."""
         analysis = Analysis(traced)
         if analysis.unsupported:
             print(f"analyzed by TensorFlow Transform, many times slower, because of {bounded(analysis.unsupported)}")
             return fallback.analyze(traced, groups, self._make_beam_pipeline())
-        merged = traced.folder / "merged"
-        return analysis.model(lambda kernel: run_with_beam(kernel, groups, self._make_beam_pipeline(), merged))
+        if days := Days.read(Path(examples.uri)):
+            by_day = row_groups_by_day(Path(examples.uri), ANALYZED, days)
+            with DayStore.opened(days.pipeline) as store:
+                model = analysis.model(partial(self._measure_days, store, days, by_day, traced.folder / "merged"))
+                store.prune(STAGE)
+            return model
+        return analysis.model(partial(self._measure, groups, traced.folder / "merged"))
+
+    def _measure(self, groups: list[RowGroup], path: Path, kernel: Kernel[RowGroup, Any], identity: str) -> Any:
+        del identity
+        run_with_beam(kernel, list(enumerate(groups)), self._make_beam_pipeline(), path)
+        return pickle.loads(path.read_bytes())  # noqa: S301  # our own file, a moment ago
+
+    def _measure_days(
+        self,
+        store: DayStore,
+        days: Days,
+        groups: Mapping[str, list[RowGroup]],
+        path: Path,
+        kernel: Kernel[RowGroup, Any],
+        identity: str,
+    ) -> Any:
+        """Only days of which no partial is kept."""
+        partials = Partials(store, STAGE, {day.day: key_of(identity, day.digest) for day in days.days})
+        path.unlink(missing_ok=True)
+        if missing := partials.missing:
+            elements = numbered({day: groups[day] for day in missing})
+            run_with_beam(ByDay(kernel), elements, self._make_beam_pipeline(), path)
+        return partials.merged(kernel, path)
 
 
 def _splits(examples: Artifact) -> dict[str, list[RowGroup]]:
@@ -88,6 +124,14 @@ def _splits(examples: Artifact) -> dict[str, list[RowGroup]]:
 
 def _sampled(artifacts: list[Artifact]) -> dict[str, list[RowGroup]]:
     return {name: groups for artifact in artifacts for name, groups in _row_groups(artifact).items()}
+
+
+def _analyzed(examples: Artifact, sample: list[Artifact]) -> Artifact:
+    """Whichever the rows of the analyzed split are taken from."""
+    for artifact in sample:
+        if ANALYZED in artifact_utils.decode_split_names(artifact.split_names):
+            return artifact
+    return examples
 
 
 def _row_groups(examples: Artifact) -> dict[str, list[RowGroup]]:

@@ -1,12 +1,11 @@
 """What one phase measures of every row group, and the pass that measures it.
 
 kernel = PhaseKernel(graph, config, [Combined(label, keys, combiner), CountedColumn(label, source)])
-merged = run_with_beam(kernel, row_groups, pipeline, path)      # one result per measure
+run_with_beam(kernel, list(enumerate(row_groups)), pipeline, path)      # one result per measure, pickled
 """
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from tensorflow_transform import analyzer_nodes
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
 from components.aggregation import Aggregate, Kernel
+from components.days.merging import write_pickled
 from components.examples.records import RowGroup, read
 from components.transform import passthrough, vocabulary
 from components.transform.graph import Frozen, Graph, Saved
@@ -113,19 +113,13 @@ class PhaseKernel(Kernel[RowGroup, list[Any]]):
 
 
 def run_with_beam(
-    kernel: Kernel[RowGroup, Any], row_groups: Sequence[RowGroup], pipeline: beam.Pipeline, path: Path
-) -> Any:
-    """The merged partial of all row groups, which travels through `path`: workers share a file system with us."""
+    kernel: Kernel[Any, Any], row_groups: Sequence[tuple[int, Any]], pipeline: beam.Pipeline, path: Path
+) -> None:
+    """Pickles the merged partial of numbered row groups to `path`: workers share a file system with us."""
     with pipeline:
         _ = (
             pipeline
-            | "RowGroups" >> beam.Create(list(enumerate(row_groups)))
+            | "RowGroups" >> beam.Create(list(row_groups))
             | Aggregate(kernel)
-            | "Write" >> beam.Map(_write, path)
+            | "Write" >> beam.Map(write_pickled, path)
         )
-    with path.open("rb") as file:
-        return pickle.load(file)  # noqa: S301  # our own file, a moment ago
-
-
-def _write(merged: Any, path: Path) -> None:
-    path.write_bytes(pickle.dumps(merged))
