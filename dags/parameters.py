@@ -16,9 +16,11 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import Param
 
-from pipelines.errors import DataError, SpecError
+from pipelines.errors import DataError, SpecError, bounded
+from pipelines.spec import ClusterKind
 
-DAY, FORCE, SKIP_CACHE, ROWS_LIMIT = "day", "force", "skip_cache", "rows_limit"
+DAY, FORCE, SKIP_CACHE, ROWS_LIMIT, CLUSTER = "day", "force", "skip_cache", "rows_limit", "cluster"
+_AS_DECLARED = "as declared"
 _FIX = "trigger the DAG again with a corrected form"
 
 
@@ -51,6 +53,14 @@ def trigger_form() -> dict[str, Param]:
             title="Rows limit",
             description_md="Read at most so many rows. 0: all of them.",
         ),
+        # An empty choice would lose its name in the form: Airflow shows the value of null as nothing.
+        CLUSTER: Param(
+            _AS_DECLARED,
+            type="string",
+            enum=[_AS_DECLARED, *(kind.value for kind in ClusterKind)],
+            title="Cluster",
+            description_md="Where the Beam stages run. The results, and what is reused, are the same everywhere.",
+        ),
     }
 
 
@@ -60,6 +70,8 @@ class RunParameters:
     force: bool = False
     skip_cache: bool = False
     rows_limit: int = 0
+    cluster: ClusterKind | None = None
+    """None: as the spec declares."""
 
     @classmethod
     def of(cls, context: Mapping[str, Any], *, zone: ZoneInfo) -> RunParameters:
@@ -91,7 +103,13 @@ class RunParameters:
         today = today or datetime.datetime.now(zone).date()
         if day > today:
             raise DataError(f"`day` must not be after today, {today} in {zone}. Received: day={day}", fix=_FIX)
-        return cls(day=day, force=bool(form.get(FORCE)), skip_cache=bool(form.get(SKIP_CACHE)), rows_limit=_rows(form))
+        return cls(
+            day=day,
+            force=bool(form.get(FORCE)),
+            skip_cache=bool(form.get(SKIP_CACHE)),
+            rows_limit=_rows(form),
+            cluster=_cluster(form),
+        )
 
     def arguments(self, *, with_defaults: bool) -> list[str]:
         """As the node command takes them, the day aside.
@@ -102,7 +120,8 @@ class RunParameters:
         asked = {ROWS_LIMIT: self.rows_limit, FORCE: int(self.force)}
         given = {name: value for name, value in asked.items() if value or with_defaults}
         settings = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
-        return settings + ["--skip-cache"] * self.skip_cache
+        elsewhere = ["--cluster", self.cluster.value] if self.cluster else []
+        return [*settings, *["--skip-cache"] * self.skip_cache, *elsewhere]
 
 
 def _date(text: object, *, name: str) -> datetime.date:
@@ -110,6 +129,17 @@ def _date(text: object, *, name: str) -> datetime.date:
         return datetime.date.fromisoformat(str(text))
     except ValueError:
         raise SpecError(f"`{name}` must be a date such as 2026-01-05. Received: {name}={text!r}", fix=_FIX) from None
+
+
+def _cluster(form: Mapping[str, Any]) -> ClusterKind | None:
+    name = form.get(CLUSTER) or _AS_DECLARED
+    if name == _AS_DECLARED:
+        return None
+    if name not in list(ClusterKind):
+        raise SpecError(
+            f"`cluster` must be one of {bounded([_AS_DECLARED, *ClusterKind])}. Received: cluster={name!r}", fix=_FIX
+        )
+    return ClusterKind(name)
 
 
 def _rows(form: Mapping[str, Any]) -> int:

@@ -6,7 +6,8 @@
     beam_args(Cluster(), settings, slots=2)      # [*BEAM_ARGS, "--row_group_threads=2"]
 
 The compiled pipeline and its cache keys are the same for all of them, because the bytes are: a node asks for the
-arguments as it starts. `DAYBREAK_CLUSTER=local daybreak run …` runs a day elsewhere than its spec says.
+arguments as it starts. `daybreak run … --cluster local`, the trigger form in Airflow and `DAYBREAK_CLUSTER` run a day
+elsewhere than its spec says.
 """
 
 from __future__ import annotations
@@ -41,21 +42,21 @@ BEAM_ARGS = [
 ]
 
 
-def chosen(cluster: Cluster, environ: Mapping[str, str] | None = None) -> Cluster:
-    """The spec's, or the kind that `DAYBREAK_CLUSTER` names with its defaults."""
-    name = (os.environ if environ is None else environ).get(CLUSTER_VARIABLE, "")
+def chosen(cluster: Cluster, environ: Mapping[str, str] | None = None, *, asked: str = "") -> Cluster:
+    """The spec's, or the kind that is asked for with its defaults: by the run, else by `DAYBREAK_CLUSTER`."""
+    name = asked or (os.environ if environ is None else environ).get(CLUSTER_VARIABLE, "")
     if not name or name == cluster.kind:
         return cluster
     if name not in list(ClusterKind):
         raise SpecError(
-            f"{CLUSTER_VARIABLE} must be one of {bounded(ClusterKind)}. Received: {CLUSTER_VARIABLE}={name}",
-            fix="correct it, or unset it",
+            f"the cluster of a run must be one of {bounded(ClusterKind)}. Received: {name}",
+            fix=f"correct `--cluster` or {CLUSTER_VARIABLE}, or leave them out",
         )
     try:
         return Cluster.model_validate(name)
     except ValidationError as error:  # Dataflow has no defaults
         raise SpecError(
-            f"{CLUSTER_VARIABLE}={name} needs settings that only a spec can give",
+            f"`{name}` needs settings that only a spec can give",
             fix=f"write them under `cluster:` with `kind: {name}`",
         ) from error
 

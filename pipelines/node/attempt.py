@@ -43,6 +43,8 @@ class Attempt:
     given: Mapping[str, str] = field(default_factory=dict)
     """Runtime parameters as text."""
     skip_cache: bool = False
+    cluster: str = ""
+    """Where Beam runs, instead of the spec's."""
     verbose: bool = False
 
     @property
@@ -152,10 +154,11 @@ def _launch(attempt: Attempt, settings: Settings, progress: _Progress, signals: 
 
 
 def _beam_args(attempt: Attempt, settings: Settings) -> list[str] | None:
-    """None for a plain TFX pipeline, which brings its own."""
-    if attempt.manifest.spec is None:
+    """None for a plain TFX pipeline, which brings its own, unless the run asks."""
+    spec = attempt.manifest.spec
+    if spec is None and not attempt.cluster:
         return None
-    cluster = chosen(Cluster.model_validate(attempt.manifest.spec["cluster"]))
+    cluster = chosen(Cluster.model_validate(spec["cluster"]) if spec else Cluster(), asked=attempt.cluster)
     print(f"daybreak: Beam on {cluster.kind}", flush=True)
     declared = attempt.manifest.spec["resources"].get(attempt.node, {})
     return beam_args(cluster, settings, slots=declared.get("slots"))

@@ -15,6 +15,7 @@ from pathlib import Path
 from pipelines.errors import DaybreakError, SpecError
 from pipelines.manifest import Manifest, read_manifest
 from pipelines.settings import Settings
+from pipelines.spec import ClusterKind
 from pipelines.worker_client import PARENT_VARIABLE
 
 PR_SET_PDEATHSIG = 1
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, run_all):
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a runtime parameter")
         command.add_argument("--skip-cache", action="store_true", help="execute although the cache has the answer")
+        command.add_argument("--cluster", choices=list(ClusterKind), default="", help="instead of the spec's")
         command.add_argument("--verbose", action="store_true", help="show TFX's own log")
 
     conclude = commands.add_parser("conclude", help="write the decision record of a run that ended")
@@ -104,6 +106,7 @@ def _run(arguments: argparse.Namespace, manifest: Manifest, path: Path, settings
         day=arguments.day,
         given=_assignments(arguments.set),
         skip_cache=arguments.skip_cache,
+        cluster=arguments.cluster,
         verbose=arguments.verbose,
     )
     return run_attempt(attempt, settings)

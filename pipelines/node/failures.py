@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import grpc
 import ml_metadata
 import psycopg2
 
@@ -57,6 +58,12 @@ def explain(error: BaseException, *, user_code: Sequence[Path], place: str) -> D
             fix="free space in the artifact folder, then retry the task",
             place=place,
         )
+    if lost := next((link for link in chain if isinstance(link, grpc.RpcError | grpc.FutureTimeoutError)), None):
+        return TransientError(
+            f"the cluster does not answer any more: {_grpc_words(lost)}",
+            fix="see `daybreak cluster status`, start it with `daybreak cluster up`, then retry",
+            place=place,
+        )
     # The user's line first: a connection that fails there is shown with that line, and is still worth a retry.
     frame = next((found for link in chain if (found := _user_frame(link, user_code))), None)
     if any(_is_connection(link) for link in chain):
@@ -103,6 +110,12 @@ def _carried(error: BaseException, *, place: str) -> DaybreakError | None:
     if found is None or not (isinstance(kind, type) and issubclass(kind, DaybreakError)):
         return None
     return kind(found["message"], fix=found["fix"] or "", place=place)
+
+
+def _grpc_words(error: BaseException) -> str:
+    if isinstance(error, grpc.Call):
+        return f"{error.code().name} {error.details() or ''}".strip()
+    return type(error).__name__
 
 
 def _is_out_of_resources(error: BaseException) -> bool:

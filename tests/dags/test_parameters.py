@@ -8,6 +8,7 @@ import pytest
 
 from dags.parameters import RunParameters, trigger_form
 from pipelines.errors import DataError, SpecError
+from pipelines.spec import ClusterKind
 
 NOW = datetime.datetime(2026, 1, 6, 2, 0, tzinfo=datetime.UTC)
 DAY = datetime.date(2026, 1, 5)
@@ -45,10 +46,17 @@ def test_today_is_allowed_and_tomorrow_is_not():
         read({"day": "2026-01-07"})
 
 
-@pytest.mark.parametrize("form", [{"day": "tomorrow"}, {"day": "2026-02-30"}, {"rows_limit": -1}, {"rows_limit": 1.5}])
+@pytest.mark.parametrize(
+    "form", [{"day": "tomorrow"}, {"day": "2026-02-30"}, {"rows_limit": -1}, {"rows_limit": 1.5}, {"cluster": "yarn"}]
+)
 def test_nonsense_is_refused_with_its_name(form: dict[str, Any]):
     with pytest.raises(SpecError, match=rf"`{next(iter(form))}` must be .*Received: "):
         read(form)
+
+
+def test_the_cluster_is_the_declared_one_unless_another_is_chosen():
+    assert read({"cluster": "as declared"}).cluster is None
+    assert read({"cluster": "flink"}).cluster is ClusterKind.FLINK
 
 
 def test_the_form_validates_types():
@@ -58,8 +66,9 @@ def test_the_form_validates_types():
         "force": False,
         "skip_cache": False,
         "rows_limit": 0,
+        "cluster": "as declared",
     }
-    for name, wrong in {"day": "never", "force": "yes", "skip_cache": 1, "rows_limit": -1}.items():
+    for name, wrong in {"day": "never", "force": "yes", "skip_cache": 1, "rows_limit": -1, "cluster": "yarn"}.items():
         with pytest.raises(Exception, match="Invalid input|is not|minimum"):
             form[name].resolve(value=wrong)
 
@@ -67,6 +76,7 @@ def test_the_form_validates_types():
 def test_arguments_of_the_node_command():
     asked = RunParameters(day=DAY, force=True, skip_cache=True, rows_limit=7)
     assert asked.arguments(with_defaults=False) == ["--set", "rows_limit=7", "--set", "force=1", "--skip-cache"]
+    assert RunParameters(day=DAY, cluster=ClusterKind.FLINK).arguments(with_defaults=False) == ["--cluster", "flink"]
     nothing = RunParameters(day=DAY)
     assert nothing.arguments(with_defaults=True) == ["--set", "rows_limit=0", "--set", "force=0"]
     assert nothing.arguments(with_defaults=False) == [], "a plain TFX pipeline has no such parameters"

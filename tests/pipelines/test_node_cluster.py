@@ -14,10 +14,10 @@ from tests.pipelines.tiny.beam_node import create_pipeline
 from tests.postgres import Server
 
 
-def run(settings: Settings, url: str, run_id: str, folder: Path, **variables: str) -> tuple[int, str]:
+def run(settings: Settings, url: str, run_id: str, folder: Path, *options: str) -> tuple[int, str]:
     manifest = settings.manifests / "summed.json"
-    command = ["run", "--manifest", str(manifest), "--node", "sum", "--run-id", run_id, "--day", "2026-01-05"]
-    environ = {"DAYBREAK_MLMD_URL": url, "DAYBREAK_STATE": str(settings.state), "DAYBREAK_CLUSTER": "", **variables}
+    command = ["run", "--manifest", str(manifest), "--node", "sum", "--run-id", run_id, "--day", "2026-01-05", *options]
+    environ = {"DAYBREAK_MLMD_URL": url, "DAYBREAK_STATE": str(settings.state), "DAYBREAK_CLUSTER": ""}
     node = ForkedNode(command, environ=environ, output=folder / run_id)
     return node.wait(), node.output()
 
@@ -35,7 +35,7 @@ def test_the_same_compiled_node_runs_elsewhere_and_hits_the_same_cache(
     assert code == 75, output
     assert "daybreak cluster up flink" in output
 
-    code, output = run(settings, url, "local", tmp_path, DAYBREAK_CLUSTER="local")
+    code, output = run(settings, url, "local", tmp_path, "--cluster", "local")
     assert code == 0, output
     [written] = (settings.artifacts / "summed" / "sum" / "total").rglob("sum.txt")
     assert written.read_text() == "6\n"

@@ -18,6 +18,8 @@ from infra.services.supervisor import Supervisor
 from pipelines.settings import REPOSITORY, Settings
 from tests.infra.installation import reachable_folder
 
+TRIPS = Path(os.environ.get("DAYBREAK_TEST_DATA", "nowhere")) / "taxi" / "taxi_trips.csv"
+
 
 @dataclass(frozen=True)
 class Running:
@@ -40,14 +42,27 @@ class Running:
 
     def start(self, kind: str, out: Path, *options: str) -> subprocess.Popen[str]:
         """Twenty elements on `kind`; local is the in-memory runner."""
+        return self._start("aggregate", kind, str(out), *options)
+
+    def start_stages(self, folder: Path, *options: str) -> subprocess.Popen[str]:
+        """The Beam stages of a small day; see `stages.py`."""
+        return self._start("stages", str(folder), *options)
+
+    def _start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [self.settings.python("ml"), "-m", "tests.infra.cluster.aggregate", kind, str(out), *options],
-            env={**os.environ, "DAYBREAK_STATE": str(self.settings.state)},
+            [self.settings.python("ml"), "-m", f"tests.infra.cluster.{module}", *arguments],
+            env={**os.environ, "DAYBREAK_STATE": str(self.settings.state), "DAYBREAK_TAXI_CSV": str(TRIPS)},
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def stages(self, folder: Path, *options: str) -> tuple[int, str]:
+        """The exit code and what was said, as a node would end."""
+        process = self.start_stages(folder, *options)
+        said, _ = process.communicate(timeout=800)
+        return process.returncode, said
 
     def aggregate(self, kind: str, out: Path, *options: str) -> tuple[int, str]:
         """The exit code and what was said."""
