@@ -31,7 +31,7 @@ class Repetitions:
     def find(self, rows: pa.Table) -> Mask:
         """`[rows]`: the same in all columns as a row before, here or in an earlier call. NaN equals NaN."""
         first, second = _hash_rows(rows)
-        order = np.lexsort((second, first))
+        order = _sorted(first, second)
         first, second = first[order], second[order]
         again = np.zeros(rows.num_rows, bool)
         again[1:] = (first[1:] == first[:-1]) & (second[1:] == second[:-1])
@@ -40,6 +40,13 @@ class Repetitions:
         repeated = np.zeros(rows.num_rows, bool)
         repeated[order] = again
         return repeated
+
+
+def _sorted(first: Hashes, second: Hashes) -> npt.NDArray[np.int64]:
+    """Equal pairs in the order of the rows, which only a slower sort keeps."""
+    order = np.argsort(first)
+    ordered = first[order]
+    return np.lexsort((second, first)) if (ordered[1:] == ordered[:-1]).any() else order
 
 
 @dataclass
