@@ -37,7 +37,8 @@ def bring_up(configuration: Configuration, *, report: Report) -> tuple[Services,
     """
     settings = configuration.settings
     _check_environments(configuration)
-    settings.logs.mkdir(parents=True, exist_ok=True)
+    for folder in (settings.logs, settings.temporary):
+        folder.mkdir(parents=True, exist_ok=True)
     with _alone(settings):
         supervisor = Supervisor(configuration)
         if supervisor.pid() is None:
