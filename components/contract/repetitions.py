@@ -82,9 +82,18 @@ def _is_in(run: tuple[Hashes, Hashes], first: Hashes, second: Hashes) -> Mask:
 
 
 def _merged(one: tuple[Hashes, Hashes], other: tuple[Hashes, Hashes]) -> tuple[Hashes, Hashes]:
-    first = np.concatenate([one[0], other[0]])
-    order = np.argsort(first, kind="stable")  # which merges two sorted runs in one pass
-    return first[order], np.concatenate([one[1], other[1]])[order]
+    """Not by sorting both, whose order alone would take half as much memory as all pairs."""
+    place = np.searchsorted(one[0], other[0]) + np.arange(len(other[0]))
+    is_other = np.zeros(len(one[0]) + len(other[0]), bool)
+    is_other[place] = True
+    return _woven(one[0], other[0], is_other), _woven(one[1], other[1], is_other)
+
+
+def _woven(one: Hashes, other: Hashes, is_other: Mask) -> Hashes:
+    woven = np.empty(len(is_other), np.uint64)
+    woven[is_other] = other
+    woven[~is_other] = one
+    return woven
 
 
 def _hash_rows(rows: pa.Table) -> tuple[Hashes, Hashes]:

@@ -77,6 +77,7 @@ class TableFile:
                 compression_level=1,
                 use_dictionary=(repetitive := _repetitive_texts(rows.slice(0, ROW_GROUP_ROWS))),
                 column_encoding=_encodings(self.schema, but=repetitive),
+                write_page_checksum=True,
                 write_statistics=False,  # a seventh of the writing, and nobody reads them
             )
         return self._writer

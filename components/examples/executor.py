@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,30 @@ class ExamplesExecutor(BaseBeamExecutor):  # type: ignore[misc]
 def raw_row_groups(folder: Path) -> Iterator[tuple[str, int]]:
     """(file, row group) of a RawDay in input order: it names the shards, so that they never depend on the workers."""
     for path in sorted(folder.glob("*.parquet")):
-        metadata = pq.read_metadata(path)
+        with _readable(path):
+            metadata = pq.read_metadata(path)
         for number in range(metadata.num_row_groups):
             if metadata.row_group(number).num_rows:
                 yield str(path), number
+
+
+def _read(path: str, group: int, columns: list[str]) -> pa.Table:
+    with _readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read_row_group(group, columns=columns, use_threads=False)
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:  # Arrow's own one is an ArrowException too
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"the rows of the contract cannot be read: {' '.join(str(error).split())[:300]}",
+            fix="delete the folder of that artifact, and run the contract node again",
+            place=str(path),
+        ) from error
 
 
 class _SplitRowGroup(beam.DoFn):  # type: ignore[misc]
@@ -57,9 +78,7 @@ class _SplitRowGroup(beam.DoFn):  # type: ignore[misc]
 
     def process(self, element: tuple[int, int, str, int]) -> None:
         index, count, path, group = element
-        with pq.ParquetFile(path) as file:
-            table = file.read_row_group(group, columns=list(self._columns), use_threads=False)
-        [rows] = table.combine_chunks().to_batches()
+        [rows] = _read(path, group, list(self._columns)).combine_chunks().to_batches()
         batch = to_lists(rows, self._columns)
         for split, numbers in split_rows(rows.column(self._key), self._splits).items():
             chosen = batch.take(pa.array(numbers))

@@ -17,11 +17,16 @@ PLACE = "shop/train of 2026-01-05"
 
 def test_temporary_files_are_gone_however_the_node_ends(settings: Settings) -> None:
     before = os.environ["TMPDIR"], tempfile.gettempdir()
-    with pytest.raises(KeyError), temporary_folder(settings, PLACE):
-        left = Path(tempfile.mkdtemp())
-        assert left.parent.parent == settings.temporary
-        assert os.environ["TMPDIR"] == str(left.parent)
-        raise KeyError
+
+    def fail() -> None:
+        with temporary_folder(settings, PLACE):
+            left = Path(tempfile.mkdtemp())
+            assert left.parent.parent == settings.temporary
+            assert os.environ["TMPDIR"] == str(left.parent)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert list(settings.temporary.iterdir()) == []
     assert (os.environ["TMPDIR"], tempfile.gettempdir()) == before
 
