@@ -37,8 +37,7 @@ def bring_up(configuration: Configuration, *, report: Report) -> tuple[Services,
     """
     settings = configuration.settings
     _check_environments(configuration)
-    for folder in (settings.logs, settings.temporary):
-        folder.mkdir(parents=True, exist_ok=True)
+    settings.logs.mkdir(parents=True, exist_ok=True)
     with _alone(settings):
         supervisor = Supervisor(configuration)
         if supervisor.pid() is None:
