@@ -53,6 +53,11 @@ class Settings:
         return self.state / "logs"
 
     @property
+    def temporary(self) -> Path:
+        """A folder for each node while it runs, and the services' own; nothing is left in the system's."""
+        return self.state / "tmp"
+
+    @property
     def runs(self) -> Path:
         """Per retrain: decision record, tracking outbox, training checkpoints."""
         return self.state / "runs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -49,8 +50,14 @@ def render_page(result: ExpectationSuiteValidationResult) -> str:
     shown = copy.deepcopy(result)
     for item in shown.results:
         item.result = {name: _plain(value) for name, value in item.result.items() if name != "unexpected_index_query"}
-    page = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(shown))
+    page = _view().render(ValidationResultsPageRenderer().render(shown))
     return strip_network(page if isinstance(page, str) else "\n".join(page))
+
+
+@functools.cache
+def _view() -> DefaultJinjaPageView:
+    """One, because each compiles its templates: 0.1 s."""
+    return DefaultJinjaPageView()
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from components.contract.raw import BrokenLine, readable, require_content
 
 _ROWS = 65_536
+_BUFFER_BYTES = 2**20
+"""Read at once of each column. Without it Arrow holds the row group as it lies on disk: 1.1 GB instead of 0.1."""
 
 
 class ParquetRows:
@@ -29,6 +31,6 @@ class ParquetRows:
         return str(self._path)
 
     def parts(self, broken: list[BrokenLine]) -> Iterator[pa.Table]:
-        with pq.ParquetFile(self._path) as file:
+        with pq.ParquetFile(self._path, buffer_size=_BUFFER_BYTES, page_checksum_verification=True) as file:
             for batch in file.iter_batches(batch_size=self._rows):
                 yield pa.Table.from_batches([batch])

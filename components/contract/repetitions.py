@@ -31,7 +31,7 @@ class Repetitions:
     def find(self, rows: pa.Table) -> Mask:
         """`[rows]`: the same in all columns as a row before, here or in an earlier call. NaN equals NaN."""
         first, second = _hash_rows(rows)
-        order = np.lexsort((second, first))
+        order = _sorted(first, second)
         first, second = first[order], second[order]
         again = np.zeros(rows.num_rows, bool)
         again[1:] = (first[1:] == first[:-1]) & (second[1:] == second[:-1])
@@ -40,6 +40,13 @@ class Repetitions:
         repeated = np.zeros(rows.num_rows, bool)
         repeated[order] = again
         return repeated
+
+
+def _sorted(first: Hashes, second: Hashes) -> npt.NDArray[np.int64]:
+    """Equal pairs in the order of the rows, which only a slower sort keeps."""
+    order = np.argsort(first)
+    ordered = first[order]
+    return np.lexsort((second, first)) if (ordered[1:] == ordered[:-1]).any() else order
 
 
 @dataclass
@@ -75,9 +82,18 @@ def _is_in(run: tuple[Hashes, Hashes], first: Hashes, second: Hashes) -> Mask:
 
 
 def _merged(one: tuple[Hashes, Hashes], other: tuple[Hashes, Hashes]) -> tuple[Hashes, Hashes]:
-    first = np.concatenate([one[0], other[0]])
-    order = np.argsort(first, kind="stable")  # which merges two sorted runs in one pass
-    return first[order], np.concatenate([one[1], other[1]])[order]
+    """Not by sorting both, whose order alone would take half as much memory as all pairs."""
+    place = np.searchsorted(one[0], other[0]) + np.arange(len(other[0]))
+    is_other = np.zeros(len(one[0]) + len(other[0]), bool)
+    is_other[place] = True
+    return _woven(one[0], other[0], is_other), _woven(one[1], other[1], is_other)
+
+
+def _woven(one: Hashes, other: Hashes, is_other: Mask) -> Hashes:
+    woven = np.empty(len(is_other), np.uint64)
+    woven[is_other] = other
+    woven[~is_other] = one
+    return woven
 
 
 def _hash_rows(rows: pa.Table) -> tuple[Hashes, Hashes]:

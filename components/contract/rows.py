@@ -30,7 +30,11 @@ class Reasons:
 
     @property
     def quarantined(self) -> Mask:
-        return np.any(list(self.masks.values()), axis=0) if self.masks else np.zeros(self.count, bool)
+        found = np.zeros(self.count, bool)
+        for mask in self.masks.values():
+            if mask.any():  # most reasons no row has
+                found |= mask
+        return found
 
     def of_rows(self, rows: npt.NDArray[np.int64]) -> list[str]:
         """The reasons of each row, joined by `; `."""

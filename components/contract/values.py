@@ -80,7 +80,10 @@ def convert(column: pa.Array, kind: ColumnType, *, name: str) -> Typed:
 def _convert_strings(column: pa.Array, *, name: str) -> Typed:
     # Bytes in between: a cast from text to text looks at nothing, and Parquet files may hold text that is no UTF-8.
     texts = column.cast(pa.large_binary()).cast(pa.large_string())
-    huge = as_mask(pc.greater(pc.binary_length(texts), LARGEST_TEXT_BYTES))
+    lengths = pc.binary_length(texts)
+    huge = np.zeros(len(texts), bool)
+    if (pc.max(lengths).as_py() or 0) > LARGEST_TEXT_BYTES:
+        huge = as_mask(pc.greater(lengths, LARGEST_TEXT_BYTES))
     return Typed(_without(texts, huge), {f"{name}: longer than {LARGEST_TEXT_BYTES:,} bytes": huge})
 
 
@@ -172,7 +175,8 @@ def _cast(column: pa.Array, kind: ColumnType) -> tuple[pa.Array, Mask]:
 
 def as_mask(flags: pa.Array | pa.ChunkedArray) -> Mask:
     """`[rows]` booleans; null is false."""
-    flags = pc.fill_null(flags, False)
+    if flags.null_count:
+        flags = pc.fill_null(flags, False)
     return np.asarray(
         flags.to_numpy() if isinstance(flags, pa.ChunkedArray) else flags.to_numpy(zero_copy_only=False), bool
     )

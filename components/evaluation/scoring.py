@@ -15,6 +15,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
@@ -92,8 +93,15 @@ def load_model(path: Path) -> Any:
 
 def _as_text(column: pa.Array) -> pa.Array:
     """Values to slice by; a missing one is a value too. TFMA fails on a batch in which all are missing."""
-    rows = [[_text(value) for value in values] if values else [MISSING] for values in column.to_pylist()]
-    return pa.array(rows, pa.large_list(pa.large_binary()))
+    values = pc.dictionary_encode(column.flatten(), null_encoding="encode")
+    texts = pa.array([*map(_text, values.dictionary.to_pylist()), MISSING], pa.large_binary())
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0))
+    is_missing = lengths == 0
+    lengths = np.maximum(lengths, 1)
+    indices = np.full(lengths.sum(), len(texts) - 1)
+    indices[~np.repeat(is_missing, lengths)] = values.indices
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
+    return pa.LargeListArray.from_arrays(offsets, texts.take(pa.array(indices)))
 
 
 def _text(value: object) -> bytes:

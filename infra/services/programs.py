@@ -46,6 +46,7 @@ def base_environment(settings: Settings, environ: Mapping[str, str] | None = Non
         **kept,
         "DAYBREAK_HOME": str(settings.home),
         "DAYBREAK_STATE": str(settings.state),
+        "TMPDIR": str(settings.temporary),
         leftovers.INSTANCE_VARIABLE: str(settings.state),
         "PYTHONUNBUFFERED": "1",
         # The services talk to each other over loopback, whatever proxy the user has.

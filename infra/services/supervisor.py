@@ -164,13 +164,15 @@ class Supervisor:
 
     def _launch(self) -> None:
         # Its children inherit this environment: caches, proxies and cloud credentials of the user's shell.
-        environment = base_environment(self._configuration.settings)
-        log = self._configuration.settings.logs / "supervisord.log"
+        settings = self._configuration.settings
+        environment = base_environment(settings)
+        settings.temporary.mkdir(parents=True, exist_ok=True)
+        log = settings.logs / "supervisord.log"
         with (log.parent / "supervisord.out").open("wb") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "supervisor.supervisord", "-n", "-s", "-c", self._configuration.supervisor_file],
                 env=environment,
-                cwd=self._configuration.settings.state,
+                cwd=settings.state,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

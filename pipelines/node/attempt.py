@@ -24,6 +24,7 @@ from pipelines.node import failures, ir, lineage, locks, stamps
 from pipelines.node.interruption import Interrupted, Signals, catch_signals
 from pipelines.node.launcher import NodeLauncher, check_published
 from pipelines.node.metadata import Connection, connection_config
+from pipelines.node.temporary import temporary_folder
 from pipelines.outcome import ArtifactRef, Outcome, State, write_outcome
 from pipelines.settings import Settings
 from pipelines.spec import Cluster
@@ -79,7 +80,10 @@ def run_attempt(attempt: Attempt, settings: Settings) -> int:
     with catch_signals() as signals:
         try:
             lock = settings.runs / attempt.manifest.pipeline / "locks" / f"{attempt.day}-{attempt.node}.lock"
-            with locks.exclusive(lock, holder=f"run {attempt.run_id}"):
+            with (
+                locks.exclusive(lock, holder=f"run {attempt.run_id}"),
+                temporary_folder(settings, attempt.place),
+            ):
                 _launch(attempt, settings, progress, signals)
         except Interrupted as error:
             progress.exit_code, progress.error = error.exit_code, str(error)

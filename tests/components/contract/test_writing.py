@@ -13,7 +13,7 @@ def test_a_disk_that_runs_full_leaves_no_part_of_a_file(tmp_path: Path) -> None:
     """The limit of the file size ends a write in its middle, as a full disk does."""
     write_parquet(tmp_path, rows(20_000))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
     try:
         with pytest.raises(OSError) as raised:
             run(tmp_path / "out", data(tmp_path))

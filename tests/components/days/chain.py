@@ -17,7 +17,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 
 from components.contract import reading, window
-from components.examples import executor as examples_executor
+from components.examples import row_groups as examples_row_groups
 from components.examples.executor import ExamplesExecutor
 from components.statistics import executor as statistics_executor
 from components.statistics.executor import StatisticsExecutor
@@ -65,7 +65,7 @@ class Counting:
         patch.setattr(reading, "BATCH_ROWS", GROUP_ROWS)
         for name, module, function in (
             ("judged", window, "judge_into"),
-            ("split", examples_executor, "to_lists"),
+            ("split", examples_row_groups, "to_lists"),
             ("statistics", statistics_executor, "read"),
             ("analyzed", measures, "read"),
         ):

@@ -51,11 +51,21 @@ def table(rows: int) -> pa.Table:
 def run(
     folder: Path, rows: pa.Table, *, data: Data = DATA, arguments: Sequence[str] = RUNNER, row_group_size: int = 100
 ) -> standard_artifacts.Examples:
+    path = rows_file(folder)
+    path.parent.mkdir(parents=True)
+    pq.write_table(rows, path, row_group_size=row_group_size)
+    return run_again(folder, data=data, arguments=arguments)
+
+
+def rows_file(folder: Path) -> Path:
+    return folder / "raw" / "rows-00000-of-00001.parquet"
+
+
+def run_again(folder: Path, *, data: Data = DATA, arguments: Sequence[str] = RUNNER) -> standard_artifacts.Examples:
+    """On the rows that are there."""
     raw, examples = RawDay(), standard_artifacts.Examples()
     raw.uri, examples.uri = str(folder / "raw"), str(folder / "examples")
     raw.span = 20458
-    (folder / "raw").mkdir(parents=True)
-    pq.write_table(rows, folder / "raw" / "rows-00000-of-00001.parquet", row_group_size=row_group_size)
     context = BaseBeamExecutor.Context(beam_pipeline_args=list(arguments))
     outputs = {"examples": [examples]}
     if data.downsample:

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 from tfx.components.util import tfxio_utils
 
+from components.contract.writing import TableFile
 from components.examples.records import shards
 from components.examples.splitting import split_rows
 from pipelines.errors import DataError
-from tests.components.examples.making import DATA, FOUR_THREADS, contents, rows_of, run, table
+from tests.components.examples.making import DATA, FOUR_THREADS, contents, rows_file, rows_of, run, run_again, table
 
 
 def test_every_row_is_in_one_split_and_users_stay_together(tmp_path: Path) -> None:
@@ -68,3 +69,19 @@ def test_an_empty_split_says_what_to_change(tmp_path: Path) -> None:
 def test_a_day_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the split 'train' has no rows"):
         run(tmp_path, table(0))
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_rows_that_were_damaged_name_the_file_and_the_node_to_run_again(tmp_path: Path, cut: bool) -> None:
+    path, rows = rows_file(tmp_path), table(500)
+    with TableFile(path, rows.schema) as file:
+        file.write(rows)
+        file.finish()
+        file.publish()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content[:-10] if cut else content)
+    message = r"rows-00000-of-00001.parquet: the rows of the contract cannot be read: .*\n  Fix: delete"
+    with pytest.raises(Exception, match=message):
+        run_again(tmp_path)
+    assert not (tmp_path / "examples").exists()

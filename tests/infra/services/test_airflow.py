@@ -54,6 +54,7 @@ def test_the_shell_of_the_user_cannot_lead_a_service_astray(tmp_path: Path) -> N
         "PYTHONDONTWRITEBYTECODE": "1",
         "DAYBREAK_SERVICE": "worker",
         "DAYBREAK_STATE": "/other",
+        "TMPDIR": "/other",
         "no_proxy": "example.com",
         "TAXI_DATA": "/data",
     }
@@ -63,6 +64,7 @@ def test_the_shell_of_the_user_cannot_lead_a_service_astray(tmp_path: Path) -> N
         "TAXI_DATA": "/data",
         "DAYBREAK_HOME": str(tmp_path),
         "DAYBREAK_STATE": str(tmp_path / "state"),
+        "TMPDIR": str(tmp_path / "state" / "tmp"),
         "DAYBREAK_SERVICES": str(tmp_path / "state"),
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": "example.com,127.0.0.1,localhost",
