@@ -18,6 +18,7 @@ from tfx.types import Artifact, artifact_utils
 
 from components.aggregation import Aggregate, Kernel
 from components.examples.records import RowGroup, read, row_groups
+from components.examples.texts import decode
 from components.statistics.top_values import TopValues
 from pipelines.errors import DataError
 from pipelines.manifest import write_atomically
@@ -58,9 +59,12 @@ class StatisticsExecutor(BaseBeamExecutor):  # type: ignore[misc]
 
 class FeatureStatistics(Kernel[RowGroup, Accumulators]):
     def partial(self, element: RowGroup) -> Accumulators:
-        generators = _generators()
-        found = stats_impl.generate_partial_statistics_in_memory(read(element), tfdv.StatsOptions(), generators)
-        return [generator.compact(one) for generator, one in zip(generators, found, strict=True)]
+        encoded = read(element, encoded=True)
+        inputs = (decode(encoded), encoded)
+        return [
+            generator.compact(generator.add_input(generator.create_accumulator(), batch))
+            for generator, batch in zip(_generators(), inputs, strict=True)
+        ]
 
     def merge(self, partials: Sequence[Accumulators]) -> Accumulators:
         by_generator = zip(_generators(), zip(*partials, strict=True), strict=True)

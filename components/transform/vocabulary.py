@@ -22,6 +22,8 @@ import tensorflow as tf
 from tensorflow_transform import analyzers
 from tensorflow_transform.analyzer_nodes import VocabularyOrderAndWrite
 
+from components.examples.texts import count_values
+
 _RESERVED_COUNT = -1
 """What TensorFlow Transform writes beside a reserved token."""
 
@@ -31,8 +33,8 @@ def count(values: npt.NDArray[Any] | pa.Array, weights: npt.NDArray[Any] | None 
     tokens = values if isinstance(values, pa.Array) else _as_arrow(values)
     if weights is not None:
         return _sum(pa.table({"token": tokens, "count": pa.array(weights.astype(np.float64))}))
-    counted = pc.value_counts(tokens)
-    return pa.table({"token": counted.field("values"), "count": counted.field("counts")})
+    distinct, counts = count_values(tokens)
+    return pa.table({"token": distinct, "count": counts})
 
 
 def merge(counts: Sequence[pa.Table]) -> pa.Table:
