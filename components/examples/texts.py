@@ -30,10 +30,10 @@ def is_text(column: pa.DataType) -> bool:
 
 
 def decode(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([_decoded(column) for column in batch.columns], names=batch.schema.names)
+    return pa.RecordBatch.from_arrays([decode_column(column) for column in batch.columns], names=batch.schema.names)
 
 
-def _decoded(column: pa.LargeListArray) -> pa.LargeListArray:
+def decode_column(column: pa.LargeListArray) -> pa.LargeListArray:
     if not pa.types.is_dictionary(column.type.value_type):
         return column
     values = decode_values(column.values)

@@ -19,7 +19,6 @@ from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
 from components.aggregation import Aggregate, Kernel
 from components.examples.records import RowGroup, read
-from components.examples.texts import decode
 from components.transform import passthrough, vocabulary
 from components.transform.graph import Frozen, Graph, Saved
 
@@ -106,7 +105,7 @@ class PhaseKernel(Kernel[RowGroup, list[Any]]):
 
     def partial(self, element: RowGroup) -> list[Any]:
         batch = read(element, self._columns, encoded=True)
-        tensors = self._graph(decode(batch.select(self._inputs)), place=element.path) if self._graph else {}
+        tensors = self._graph(batch.select(self._inputs), place=element.path) if self._graph else {}
         return [measure.partial(batch, tensors) for measure in self._measures]
 
     def merge(self, partials: Sequence[list[Any]]) -> list[Any]:
