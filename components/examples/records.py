@@ -137,13 +137,16 @@ def _row_groups_of(path: Path) -> list[RowGroup]:
     return [RowGroup(str(path), number, count) for number, count in enumerate(counts) if count]
 
 
-def read(row_group: RowGroup, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+def read(row_group: RowGroup, columns: Sequence[str] | None = None, *, encoded: bool = False) -> pa.RecordBatch:
     """All columns or those named, in that order, as large lists; no slice of a larger parent.
+
+    `encoded`: texts are large lists of dictionaries, as they lie in the file: what wants each value once need not look
+    for it again. `components.examples.texts` knows what to do with them.
 
     Raises:
         DataError: the shard is gone or corrupt, or lacks a column.
     """
-    table = _readable(Path(row_group.path), lambda: _read_table(row_group, columns))
+    table = _readable(Path(row_group.path), lambda: _read_table(row_group, columns, encoded=encoded))
     if columns is not None:
         if missing := sorted(set(columns) - set(table.column_names)):
             raise DataError(
@@ -163,12 +166,21 @@ def read_weights(row_group: RowGroup, column: str) -> npt.NDArray[np.float32]:
     return np.asarray(read(row_group, [column]).column(0).flatten(), np.float32)
 
 
-def _read_table(row_group: RowGroup, columns: Sequence[str] | None) -> pa.Table:
+def _read_table(row_group: RowGroup, columns: Sequence[str] | None, *, encoded: bool) -> pa.Table:
+    metadata = pq.read_metadata(row_group.path)
+    texts = _text_paths(metadata) if encoded else None
     # One thread: Beam's workers are the parallelism.
-    with pq.ParquetFile(row_group.path, page_checksum_verification=True) as file:
+    with pq.ParquetFile(
+        row_group.path, metadata=metadata, read_dictionary=texts, page_checksum_verification=True
+    ) as file:
         return file.read_row_group(
             row_group.number, columns=None if columns is None else list(columns), use_threads=False
         )
+
+
+def _text_paths(metadata: pq.FileMetaData) -> list[str]:
+    leaves = (metadata.schema.column(index) for index in range(metadata.num_columns))
+    return [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
 
 
 def _readable(path: Path, reading: Callable[[], _Read]) -> _Read:

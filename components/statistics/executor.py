@@ -22,6 +22,7 @@ from components.days.listing import Days
 from components.days.merging import ByDay, Partials, numbered, write_pickled
 from components.days.store import DayStore
 from components.examples.records import RowGroup, read, row_groups, row_groups_by_day
+from components.examples.texts import decode
 from components.statistics.top_values import TopValues
 from pipelines.errors import DataError
 from pipelines.manifest import write_atomically
@@ -91,9 +92,12 @@ def merge_days(days: Days, examples: Path, targets: Mapping[str, Path], pipeline
 
 class FeatureStatistics(Kernel[RowGroup, Accumulators]):
     def partial(self, element: RowGroup) -> Accumulators:
-        generators = _generators()
-        found = stats_impl.generate_partial_statistics_in_memory(read(element), tfdv.StatsOptions(), generators)
-        return [generator.compact(one) for generator, one in zip(generators, found, strict=True)]
+        encoded = read(element, encoded=True)
+        inputs = (decode(encoded), encoded)
+        return [
+            generator.compact(generator.add_input(generator.create_accumulator(), batch))
+            for generator, batch in zip(_generators(), inputs, strict=True)
+        ]
 
     def merge(self, partials: Sequence[Accumulators]) -> Accumulators:
         by_generator = zip(_generators(), zip(*partials, strict=True), strict=True)

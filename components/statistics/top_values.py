@@ -19,6 +19,8 @@ from tensorflow_data_validation.utils import top_k_uniques_stats_util
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx_bsl.sketches import KmvSketch
 
+from components.examples.texts import count_values, is_text
+
 VALUES_KEPT = 4096
 """Counts are exact up to so many different values; beyond, each is short by at most 3 / 4,096 of all values: one cut
 in the row group, one among its neighbours, one at the end."""
@@ -38,12 +40,14 @@ class ValueCounts:
 
     @classmethod
     def of(cls, values: pa.Array) -> ValueCounts:
-        """`values`: large_binary."""
-        found = values.value_counts()
+        """`values`: large_binary, or a dictionary of them."""
+        found, counts = count_values(values)
         distinct = KmvSketch(HASHES_KEPT)
-        distinct.AddValues(found.field("values"))
-        readable, counts = _readable(found.field("values")), found.field("counts").to_numpy()
-        return cls(*_most_frequent(*_summed([readable], [counts])), distinct)
+        distinct.AddValues(found)
+        readable = _readable(found)
+        if readable is not found:
+            readable, counts = _summed([readable], [counts])
+        return cls(*_most_frequent(readable, counts), distinct)
 
     @classmethod
     def merged(cls, parts: Sequence[ValueCounts]) -> ValueCounts:
@@ -70,7 +74,7 @@ class TopValues(stats_generator.CombinerStatsGenerator):  # type: ignore[misc]
         texts = {
             field.name: ValueCounts.of(input_record_batch.column(field.name).flatten())
             for field in input_record_batch.schema
-            if field.type.value_type == pa.large_binary()
+            if is_text(field.type)
         }
         return self.merge_accumulators([accumulator, texts]) if accumulator else texts
 
@@ -87,9 +91,10 @@ class TopValues(stats_generator.CombinerStatsGenerator):  # type: ignore[misc]
 
 
 def _readable(values: pa.Array) -> pa.Array:
-    """Placeholders, which are TFDV's, for values that a histogram cannot show."""
+    """Placeholders, which are TFDV's, for values that a histogram cannot show; the same array where there are none."""
     long = pa.compute.greater(pa.compute.binary_length(values), LONGEST_BYTES)
-    values = pa.compute.if_else(long, constants.LARGE_BYTES_PLACEHOLDER.encode(), values)
+    if long.true_count:
+        values = pa.compute.if_else(long, constants.LARGE_BYTES_PLACEHOLDER.encode(), values)
     try:
         values.cast(pa.large_string())
     except pa.ArrowInvalid:

@@ -66,7 +66,7 @@ class _TransformRowGroup(beam.DoFn):  # type: ignore[misc]
         self._graph = self._shared.acquire(lambda: Graph(self._model, self._config))
 
     def process(self, work: _Work) -> None:
-        batch = read(work.row_group, self._config.arrow_schema.names)
+        batch = read(work.row_group, self._config.arrow_schema.names, encoded=True)
         arrays = self._graph(batch, place=work.row_group.path)
         _check_rows(arrays, work.row_group)
         if self._weight:

@@ -104,7 +104,7 @@ class PhaseKernel(Kernel[RowGroup, list[Any]]):
         return Graph(self._model, self._config) if self._model else None
 
     def partial(self, element: RowGroup) -> list[Any]:
-        batch = read(element, self._columns)
+        batch = read(element, self._columns, encoded=True)
         tensors = self._graph(batch.select(self._inputs), place=element.path) if self._graph else {}
         return [measure.partial(batch, tensors) for measure in self._measures]
 

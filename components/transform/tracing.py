@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import uuid
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +15,10 @@ from tensorflow_transform import annotators, graph_tools, impl_helper, tf2_utils
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapter
 
 from components.transform.blocks import KINDS, Shapes
+from components.transform.exporting import PreprocessingFn, export
 from components.transform.graph import input_config
 from components.transform.passthrough import Source, source_of
 from pipelines.errors import SpecError, UserCodeError, bounded
-
-PreprocessingFn = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Binding(NamedTuple):
@@ -67,15 +66,14 @@ class Trace:
         """A SavedModel with the constants in place: of `tensors` while analyzers are open, of the outputs at the end."""
         path = self.folder / uuid.uuid4().hex
         plain = all(isinstance(tensor, tf.Tensor) for tensor in tensors.values())
-        impl_helper.trace_and_write_v2_saved_model(
-            str(path),
+        export(
+            path,
             self.function,
             self.specs,
-            str(self.folder),
-            self.fingerprint,
-            {bound.tensor: tf.constant(bound.value, tf.dtypes.as_dtype(bound.dtype)) for bound in bindings},
-            {name: tensor.name for name, tensor in tensors.items()} if plain else {},
-            save_options=None,
+            folder=self.folder,
+            fingerprint=self.fingerprint,
+            constants={bound.tensor: tf.constant(bound.value, tf.dtypes.as_dtype(bound.dtype)) for bound in bindings},
+            fetches={name: tensor.name for name, tensor in tensors.items()} if plain else {},
         )
         return path
 

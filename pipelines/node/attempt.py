@@ -164,7 +164,7 @@ def _beam_args(attempt: Attempt, settings: Settings) -> list[str] | None:
         return None
     cluster = chosen(Cluster.model_validate(spec["cluster"]) if spec else Cluster(), asked=attempt.cluster)
     print(f"daybreak: Beam on {cluster.kind}", flush=True)
-    declared = attempt.manifest.spec["resources"].get(attempt.node, {})
+    declared = spec["resources"].get(attempt.node, {}) if spec else {}
     return beam_args(cluster, settings, slots=declared.get("slots"))
 
 

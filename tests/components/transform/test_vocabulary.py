@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -33,3 +35,21 @@ def test_sums_of_weights_do_not_depend_on_the_grouping_of_equal_halves() -> None
     found = merge([count(values, weights), count(values, weights)]).to_pydict()
     first = float(np.float32(0.1)) + float(np.float32(0.3))
     assert found == {"token": [b"a", b"b"], "count": [first + first, 2 * float(np.float32(0.2))]}
+
+
+def test_the_first_tokens_are_those_of_the_whole_order_with_ties_at_the_end_and_weights_that_are_no_number() -> None:
+    weights = np.array([1.0, np.nan, 3.0, 2.0, 2.0, 2.0])
+    counts = count(np.array([b"a", b"b", b"c", b"d", b"f", b"e"], object), weights)
+    for top_k, tokens in {
+        2: [b"c", b"f"],
+        4: [b"c", b"f", b"e", b"d"],
+        6: [b"c", b"f", b"e", b"d", b"a", b"b"],
+    }.items():
+        assert prune(counts, threshold=0, top_k=top_k, dtype="string")["token"].to_pylist() == tokens
+
+
+def test_merged_counts_are_pickled_at_their_size() -> None:
+    parts = [count(_texts(np.arange(start, start + 50_000))) for start in (0, 25_000)]
+    merged = merge(parts)
+    assert len(merged) == 75_000
+    assert len(pickle.dumps(merged)) < 1.2 * merged.nbytes

@@ -1,0 +1,94 @@
+"""The SavedModel of a traced `preprocessing_fn`, as TensorFlow Transform writes it.
+
+Its own way traces the function twice for that: once for the model, and once more for what the schema of the outputs says
+of them (the ends of a range, annotations). A graph that computes it is at hand already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager import wrap_function
+from tensorflow.python.eager.lift_to_graph import UnliftableError
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_transform import analyzer_nodes, impl_helper, schema_inference, tf2_utils
+from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
+
+PreprocessingFn = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+def export(
+    path: Path,
+    function: PreprocessingFn,
+    specs: Mapping[str, tf.TypeSpec],
+    *,
+    folder: Path,
+    fingerprint: Mapping[str, Any],
+    constants: Mapping[str, tf.Tensor],
+    fetches: Mapping[str, str],
+) -> None:
+    """`impl_helper.trace_and_write_v2_saved_model`, with one trace instead of two.
+
+    Args:
+        folder: for temporary assets.
+        fingerprint: of the analyzers in the first trace.
+        constants: what stands for which tensor of the first trace.
+        fetches: names of the tensors of the model while analyzers are open.
+    """
+    returned: dict[str, Any] = {}
+
+    def recording(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        returned.update(outputs := function(inputs))
+        return outputs
+
+    traced = impl_helper._trace_and_write_transform_fn(
+        str(path), recording, specs, str(folder), constants, fetches, save_options=None
+    )
+    inputs = tf2_utils.get_structured_inputs_from_func_graph(traced.graph)
+    impl_helper._validate_analyzers_fingerprint(fingerprint, traced.graph, inputs)
+    if traced.graph.get_collection(analyzer_nodes.TENSOR_REPLACEMENTS):
+        return
+    try:
+        metadata = dataset_metadata.DatasetMetadata(_schema(traced, returned))
+    except UnliftableError:  # an annotation that takes rows
+        metadata = impl_helper._trace_and_get_metadata(traced, inputs, function, str(folder), constants)
+    metadata_io.write_metadata(metadata, str(path / impl_helper.METADATA_DIR_NAME))
+
+
+def _schema(traced: Any, outputs: Mapping[str, Any]) -> schema_pb2.Schema:
+    names = schema_inference
+    keys = names._get_tensor_value_to_key_map(outputs)
+    found = {
+        **names._get_schema_overrides(
+            traced.graph,
+            keys,
+            names._TF_METADATA_TENSOR_COLLECTION,
+            [names._TF_METADATA_TENSOR_MIN_COLLECTION, names._TF_METADATA_TENSOR_MAX_COLLECTION],
+        ),
+        **names._get_schema_overrides(
+            traced.graph,
+            keys,
+            names._TF_METADATA_EXTRA_ANNOTATION,
+            [names._TF_METADATA_EXTRA_ANNOTATION_TYPE_URL, names._TF_METADATA_EXTRA_ANNOTATION_PROTO],
+            names._TF_METADATA_EXTRA_ANNOTATION_GLOBAL,
+        ),
+        names._METADATA_SPARSE_OUTPUT_OVERRIDES_FIELD: [names._get_sparse_output_annotations_v2(traced.graph, keys)],
+    }
+    values = _evaluated(traced.graph, found)
+    schema: schema_pb2.Schema = names.infer_feature_schema_v2(
+        traced.structured_outputs, lambda: values, evaluate_schema_overrides=True
+    )
+    return schema
+
+
+def _evaluated(graph: Any, structure: Any) -> Any:
+    """Tensors of `graph` by their values. Raises `UnliftableError` when one depends on an input."""
+    parts = tf.nest.flatten(structure)
+    symbolic = [part for part in parts if tf.is_symbolic_tensor(part)]
+    holder = wrap_function.VariableHolder(share_variables=True)
+    values = iter(wrap_function.WrappedFunction(graph, holder).prune([], symbolic)() if symbolic else ())
+    found = [next(values) if tf.is_symbolic_tensor(part) else tf.constant(part) for part in parts]
+    return tf.nest.pack_sequence_as(structure, found)

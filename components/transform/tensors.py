@@ -1,0 +1,95 @@
+"""Record batches as eager tensors, where a text is made once for all rows that hold it.
+
+adapter = BatchAdapter(input_config(schema, ["city"]))
+adapter(read(row_group, ["city"], encoded=True))["city"]        # as TFX's TensorAdapter makes it, dense or sparse
+
+TFX's adapter makes an object of Python and a string of TensorFlow for every row. Here it arranges numbers of texts, which
+TensorFlow looks up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.tfxio.tensor_adapter import TensorAdapter, TensorAdapterConfig
+
+from components.examples.texts import decode_column, is_text
+
+_NUMBERS = pa.large_list(pa.int64())
+Representations = Mapping[str, schema_pb2.TensorRepresentation]
+
+
+class BatchAdapter:
+    def __init__(self, config: TensorAdapterConfig) -> None:
+        self._defaults = _text_defaults(config)
+        """By tensor of a text column, which has the same name."""
+        self._schema = _with_numbers(config.arrow_schema, self._defaults)
+        self._adapter = TensorAdapter(
+            TensorAdapterConfig(self._schema, _with_number_defaults(config.tensor_representations, self._defaults))
+        )
+
+    def __call__(self, batch: pa.RecordBatch) -> dict[str, Any]:
+        """Raises `ValueError` when the rows do not fit the representations."""
+        columns, texts = [], {}
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if name in self._defaults and is_text(column.type):
+                column, texts[name] = _numbered(column)
+            columns.append(decode_column(column))
+        numbered = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+        tensors = self._adapter.ToBatchTensors(numbered, produce_eager_tensors=True)
+        return {
+            name: _looked_up(tensor, self._defaults[name], texts[name]) if name in texts else tensor
+            for name, tensor in tensors.items()
+        }
+
+
+def _text_defaults(config: TensorAdapterConfig) -> dict[str, bytes]:
+    """What stands for a missing value, by the name of tensor and column; others are left to TFX's adapter."""
+    texts = {field.name for field in config.arrow_schema if is_text(field.type)}
+    return {
+        name: found.dense_tensor.default_value.bytes_value
+        for name, found in config.tensor_representations.items()
+        if name in texts and name in (found.dense_tensor.column_name, found.varlen_sparse_tensor.column_name)
+    }
+
+
+def _with_numbers(schema: pa.Schema, texts: Mapping[str, bytes]) -> pa.Schema:
+    return pa.schema([field.with_type(_NUMBERS) if field.name in texts else field for field in schema])
+
+
+def _with_number_defaults(representations: Representations, texts: Mapping[str, bytes]) -> Representations:
+    found = {
+        name: schema_pb2.TensorRepresentation.FromString(one.SerializeToString())
+        for name, one in representations.items()
+    }
+    for name in texts:
+        if found[name].dense_tensor.HasField("default_value"):
+            found[name].dense_tensor.default_value.int_value = 0
+    return found
+
+
+def _numbered(column: pa.LargeListArray) -> tuple[pa.LargeListArray, npt.NDArray[Any]]:
+    """Lists of one plus the position among the distinct texts, and these; 0 is the default."""
+    values = column.values
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    numbers = pc.add(values.indices.cast(pa.int64()), 1)
+    missing = column.is_null() if column.null_count else None
+    lists = pa.LargeListArray.from_arrays(column.offsets, numbers, mask=missing)
+    return lists, values.dictionary.to_numpy(zero_copy_only=False)
+
+
+def _looked_up(tensor: Any, default: bytes, texts: npt.NDArray[Any]) -> Any:
+    table = tf.constant(np.concatenate([np.array([default], object), texts]), tf.string)
+    look_up = partial(tf.gather, table)
+    if isinstance(tensor, tf.SparseTensor):
+        return tensor.with_values(look_up(tensor.values))
+    return look_up(tensor)
