@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from components.contract.columns import require_no_lists
 from components.contract.delimited import DelimitedFile
@@ -20,6 +19,7 @@ from components.contract.reading import RawDay
 from components.contract.source import days_of_window, files_by_day
 from pipelines.settings import Settings
 from pipelines.spec import Data
+from pipelines.storage import File
 
 
 def open_day(data: Data, day: datetime.date, settings: Settings) -> dict[datetime.date, Sequence[RawFile]]:
@@ -42,7 +42,7 @@ def raw_day(data: Data, day: datetime.date, settings: Settings) -> RawDay:
     return RawDay([file for files in open_day(data, day, settings).values() for file in files], data)
 
 
-def _reader(data: Data) -> Callable[[Path], RawFile]:
+def _reader(data: Data) -> Callable[[File], RawFile]:
     if data.source.format == "tfrecord":
         from components.contract.records import RecordsFile  # which imports TensorFlow: seconds in a cold process
 

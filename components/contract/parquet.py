@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.contract.raw import BrokenLine, readable, require_content
+from pipelines.storage import File, readable_by_arrow
 
 _ROWS = 65_536
 
@@ -16,11 +16,11 @@ _ROWS = 65_536
 class ParquetRows:
     format = "parquet"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: File) -> None:
         self._path = path
         with readable(path, format=self.format):
             require_content(path)
-            self.schema: pa.Schema = pq.read_schema(path).remove_metadata()
+            self.schema: pa.Schema = pq.read_schema(readable_by_arrow(path)).remove_metadata()
         self.identity, self.dropped = self.schema, list[str]()
 
     @property
@@ -28,6 +28,6 @@ class ParquetRows:
         return str(self._path)
 
     def parts(self, broken: list[BrokenLine]) -> Iterator[pa.Table]:
-        with pq.ParquetFile(self._path) as file:
+        with pq.ParquetFile(readable_by_arrow(self._path)) as file:
             for batch in file.iter_batches(batch_size=_ROWS):
                 yield pa.Table.from_batches([batch])
