@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.artifact_store import ArtifactStore
 from pipelines.errors import DataError, DaybreakError, SpecError, bounded
 from pipelines.node.command import data_day, quiet_native_logs
 from pipelines.outcome import Outcome, read_outcomes
@@ -32,20 +33,21 @@ def newest_examples(settings: Settings, pipeline: str, day: str) -> Path:
     Raises:
         DataError: no run of that day made examples that are still there.
     """
+    store = ArtifactStore.of(settings)
     folders = (settings.runs / pipeline).glob(f"{pipeline}-{day}-*")
     outcomes = [found for folder in folders if (found := read_outcomes(settings, pipeline, folder.name).get(NODE))]
     for outcome in sorted(outcomes, key=lambda outcome: outcome.ended, reverse=True):
         for uri in _uris(outcome):
-            if uri.is_dir():
-                return uri
+            if store.exists(uri):
+                return store.fetch(uri)
     raise DataError(
         f"a run of the day must have made examples. Received: pipeline {pipeline}, day {day}",
         fix=f"`daybreak run {pipeline} --day {day}`, or look for other days in {settings.runs / pipeline}",
     )
 
 
-def _uris(outcome: Outcome) -> list[Path]:
-    return [Path(ref.uri) for refs in outcome.outputs.values() for ref in refs if ref.type == "Examples"]
+def _uris(outcome: Outcome) -> list[str]:
+    return [ref.uri for refs in outcome.outputs.values() for ref in refs if ref.type == "Examples"]
 
 
 def export(examples: Path, *, split: str, output: Path, gzip: bool) -> int:

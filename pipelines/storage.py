@@ -253,6 +253,15 @@ def read_bytes(uri: str) -> bytes | None:
         return None
 
 
+def exists(place: str) -> bool:
+    """Of a path or URI."""
+    if not is_remote(place):
+        return Path(place).exists()
+    filesystem, path = _located(place)
+    with explained(place):
+        return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
+
+
 def remove(uri: str) -> None:
     """A file, or a folder with all that is in it; nothing when there is none."""
     filesystem, path = _located(uri)
