@@ -81,8 +81,11 @@ class Settings:
         return services
 
     def expand(self, text: str) -> str:
-        """Replaces `${NAME}` and `${NAME:-default}` from the environment; `DAYBREAK_HOME` and `DAYBREAK_STATE` always exist."""
-        known = {"DAYBREAK_HOME": str(self.home), "DAYBREAK_STATE": str(self.state)}
+        """Replaces `${NAME}` and `${NAME:-default}` from the environment.
+
+        `DAYBREAK_HOME`, `DAYBREAK_STATE` and `DAYBREAK_DATA`, the folder or URI of the raw days, always exist.
+        """
+        known = {"DAYBREAK_HOME": str(self.home), "DAYBREAK_STATE": str(self.state), "DAYBREAK_DATA": str(self.data)}
 
         def value(match: re.Match[str]) -> str:
             name, default = match["name"], match["default"]

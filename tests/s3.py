@@ -12,6 +12,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -74,6 +75,16 @@ class Server:
             said = (self.folder / "log").read_text()[-1000:]
             assert self._process.poll() is None and time.monotonic() < deadline, f"S3Proxy did not start: {said}"
             time.sleep(0.2)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Requests are taken and not answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:

@@ -28,9 +28,7 @@ def make(store: ArtifactStore, *, text: str = "one") -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 def test_without_a_storage_a_uri_is_the_local_path(settings: Settings) -> None:
