@@ -1,6 +1,6 @@
 # Daybreak: `make help` is the menu.
 .DEFAULT_GOAL := help
-.PHONY: help env lock up down status demo test test-e2e test-cluster lint format bench doctor clean
+.PHONY: help env lock up down status demo test test-e2e test-cluster test-storage lint format bench doctor clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -28,6 +28,8 @@ status: ## Say whether each service works
 demo: env ## Three simulated days of a shop, each retrained through Airflow; the services stay up
 	@$(DAYBREAK) demo
 
+STORAGE_TESTS := tests/pipelines/test_storage.py tests/components/contract/test_storage.py tests/pipelines/test_node_storage.py
+
 # One suite per environment: Airflow and TensorFlow cannot share one. Exit code 5 of pytest: nothing to run.
 SUITES := orchestrator:tests/dags services:tests/infra,tests/cli,tests/e2e ml:tests/pipelines,tests/components
 define run_suites
@@ -50,6 +52,10 @@ test-e2e: env ## End to end: whole installations, killed services, real retrains
 
 test-cluster: env ## Flink and Spark started, used, killed and stopped (minutes; CLUSTER=flink for one; needs a JDK and Maven)
 	@.venvs/services/bin/python -m pytest -q -rs -m "e2e or not e2e" $(if $(CLUSTER),tests/infra/cluster/test_$(CLUSTER).py,tests/infra/cluster) $(PYTEST_ARGS)
+
+test-storage: env ## A real S3 server on loopback: fetched with Maven, pinned, started and stopped (needs a JDK of version 17)
+	@.venvs/ml/bin/python -m tests.s3
+	@.venvs/ml/bin/python -m pytest -q -rs -m "e2e or not e2e" $(STORAGE_TESTS) $(PYTEST_ARGS)
 
 lint: env ## ruff, mypy and the layer contracts
 	@failed=0; bin=.venvs/services/bin; \

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.artifact_store import ArtifactStore
 from pipelines.errors import DataError, DaybreakError, SpecError, bounded
 from pipelines.node.command import data_day, quiet_native_logs
 from pipelines.outcome import read_outcomes
@@ -41,13 +42,14 @@ def newest_examples(settings: Settings, pipeline: str, day: str, stage: Stage = 
         DataError: no run of that day made examples that are still there.
     """
     # What each node wrote says which day it was about: a run may have any id.
+    store = ArtifactStore.of(settings)
     runs = [path.name for path in (settings.runs / pipeline).glob("*") if (path / "nodes").is_dir()]
     outcomes = [found for run in runs if (found := read_outcomes(settings, pipeline, run).get(stage.node))]
     of_day = (outcome for outcome in outcomes if outcome.day == day)
     for outcome in sorted(of_day, key=lambda outcome: outcome.ended, reverse=True):
         for reference in outcome.outputs.get(stage.output, ()):
-            if Path(reference.uri).is_dir():
-                return Path(reference.uri)
+            if store.exists(reference.uri):
+                return store.fetch(reference.uri)
     days = sorted({outcome.day for outcome in outcomes}, reverse=True)
     raise DataError(
         f"a run of the day must have ended the node {stage.node!r}. Received: pipeline {pipeline}, day {day}; "

@@ -19,6 +19,7 @@ from typing import Any
 
 from pipelines.errors import SpecError
 
+ARTIFACTS_VARIABLE = "DAYBREAK_ARTIFACTS"
 REPOSITORY = Path(__file__).resolve().parent.parent
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -29,12 +30,15 @@ class Settings:
 
     home: Path
     state: Path
+    artifacts_uri: str = ""
+    """Where artifacts are kept for other machines, such as `s3://bucket/daybreak` (`DAYBREAK_ARTIFACTS`). Empty: nowhere."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         environ = os.environ if environ is None else environ
         home = Path(environ.get("DAYBREAK_HOME") or REPOSITORY).resolve()
-        return cls(home=home, state=Path(environ.get("DAYBREAK_STATE") or home / ".daybreak").resolve())
+        state = Path(environ.get("DAYBREAK_STATE") or home / ".daybreak").resolve()
+        return cls(home=home, state=state, artifacts_uri=environ.get(ARTIFACTS_VARIABLE, ""))
 
     @property
     def manifests(self) -> Path:
@@ -42,6 +46,7 @@ class Settings:
 
     @property
     def artifacts(self) -> Path:
+        """On this machine; copies, where `artifacts_uri` is set."""
         return self.state / "artifacts"
 
     @property
@@ -81,8 +86,11 @@ class Settings:
         return services
 
     def expand(self, text: str) -> str:
-        """Replaces `${NAME}` and `${NAME:-default}` from the environment; `DAYBREAK_HOME` and `DAYBREAK_STATE` always exist."""
-        known = {"DAYBREAK_HOME": str(self.home), "DAYBREAK_STATE": str(self.state)}
+        """Replaces `${NAME}` and `${NAME:-default}` from the environment.
+
+        `DAYBREAK_HOME`, `DAYBREAK_STATE` and `DAYBREAK_DATA`, the folder or URI of the raw days, always exist.
+        """
+        known = {"DAYBREAK_HOME": str(self.home), "DAYBREAK_STATE": str(self.state), "DAYBREAK_DATA": str(self.data)}
 
         def value(match: re.Match[str]) -> str:
             name, default = match["name"], match["default"]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import datetime
 import enum
 import importlib.util
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -27,6 +28,7 @@ from pipelines.errors import SpecError, bounded
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+_CREDENTIALS = re.compile(r"://[^/@]+@")
 
 
 MAX_BYTES_BILLED = 2**40
@@ -54,7 +56,8 @@ class Source(Frozen):
     format: Literal["parquet", "csv", "jsonl", "tfrecord", "sql", "bigquery"]
     """`jsonl` and `tfrecord` (of tf.Examples) may be gzipped: then their names end in `.gz`."""
     path: str = ""
-    """File, or glob with `{day}` for files partitioned by day; `${NAME:-default}` is read from the environment."""
+    """File, or glob with `{day}` for files partitioned by day; `${NAME:-default}` is read from the environment.
+    Local, or a URI: `s3://`, `gs://` or `hdfs://`, without credentials, which come from the environment (docs/storage.md)."""
     query: str | None = None
     """For `sql` and `bigquery`: gives the rows of `{day}`, in an order of its own (`ORDER BY`) if runs are to be equal."""
     version_query: str | None = None
@@ -90,6 +93,13 @@ class Source(Frozen):
     @property
     def is_query(self) -> bool:
         return self.format in ("sql", "bigquery")
+
+    @field_validator("path")
+    @classmethod
+    def _no_credentials(cls, path: str) -> str:
+        if _CREDENTIALS.search(path):
+            raise ValueError("a URI must not hold credentials; they come from the environment, see docs/storage.md")
+        return path
 
     @model_validator(mode="after")
     def _one_way_to_find_a_day(self) -> Self:
@@ -475,6 +485,6 @@ def _problem(item: dict[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         message = "no such setting; remove it or correct its spelling"
-    received = repr(item.get("input"))
+    received = _CREDENTIALS.sub("://***@", repr(item.get("input")))
     received = received if len(received) <= 80 else received[:77] + "..."
     return f"`{path}`: {message}. Received: {received}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow.csv as pacsv
 
 from components.contract.raw import BrokenLine, readable, require_content
 from pipelines.errors import DataError, bounded
+from pipelines.storage import File, readable_by_arrow, size_of
 
 # A line has to fit into a block, so this is also the longest line.
 LINE_BYTES = 32 * 2**20
@@ -30,7 +30,7 @@ class DelimitedFile:
 
     format = "csv"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: File) -> None:
         self._path = path
         with readable(path, format=self.format), self._explained():
             require_content(path)
@@ -61,7 +61,7 @@ class DelimitedFile:
 
     def _open(self, keep: Callable[[pacsv.InvalidRow], str]) -> pacsv.CSVStreamingReader:
         return pacsv.open_csv(
-            self._path,
+            readable_by_arrow(self._path),
             # One thread, so that lines are numbered and come in order.
             read_options=pacsv.ReadOptions(block_size=LINE_BYTES, use_threads=False),
             parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=keep),
@@ -78,7 +78,7 @@ class DelimitedFile:
             raise _explained(error, self._path) from error
 
 
-def _raise_truncated(last: pacsv.InvalidRow, path: Path) -> NoReturn:
+def _raise_truncated(last: pacsv.InvalidRow, path: File) -> NoReturn:
     raise DataError(
         f"the file is truncated: line {last.number} ends after {last.actual_columns} of {last.expected_columns} values",
         fix="write the file again",
@@ -105,7 +105,7 @@ def swallowed_lines(rows: pa.Table) -> npt.NDArray[np.int64]:
     return counts
 
 
-def _header(path: Path) -> list[str]:
+def _header(path: File) -> list[str]:
     with path.open("rb") as file:
         line = file.readline(LINE_BYTES)
     if b"\0" in line:
@@ -120,13 +120,13 @@ def _header(path: Path) -> list[str]:
     return names
 
 
-def _is_header_only(path: Path) -> bool:
+def _is_header_only(path: File) -> bool:
     with path.open("rb") as file:
         file.readline()
         return not file.read(4096).strip()
 
 
-def _explained(error: Exception, path: Path) -> Exception:
+def _explained(error: Exception, path: File) -> Exception:
     """The error in the user's terms; Arrow's own where there are none better."""
     if "straddling" in str(error):
         return DataError(
@@ -141,7 +141,7 @@ def _explained(error: Exception, path: Path) -> Exception:
     return pa.ArrowInvalid(str(error))
 
 
-def _line_beyond_utf8(path: Path) -> int:
+def _line_beyond_utf8(path: File) -> int:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -151,11 +151,11 @@ def _line_beyond_utf8(path: Path) -> int:
     return 0
 
 
-def _ends_within(path: Path, row: pacsv.InvalidRow) -> bool:
+def _ends_within(path: File, row: pacsv.InvalidRow) -> bool:
     """Whether the file stops in the middle of `row`: it has too few values, and no line break follows."""
     tail = row.text.encode()
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - len(tail)))
+        file.seek(max(0, size_of(path) - len(tail)))
         return row.actual_columns < row.expected_columns and file.read() == tail
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from components.contract.columns import require_no_lists
 from components.contract.delimited import DelimitedFile
@@ -20,6 +19,7 @@ from components.contract.reading import RawDay, batch_rows
 from components.contract.source import days_of_window, files_by_day
 from pipelines.settings import Settings
 from pipelines.spec import Data
+from pipelines.storage import File
 
 
 def raw_day(data: Data, day: datetime.date, settings: Settings) -> RawDay:
@@ -29,14 +29,14 @@ def raw_day(data: Data, day: datetime.date, settings: Settings) -> RawDay:
         DataError: the day itself has no file, or one is empty, unreadable or of another format.
     """
     if data.source.is_query:
-        found: Mapping[datetime.date, Sequence[Path]] = {one: [] for one in days_of_window(data.source, day)}
+        found: Mapping[datetime.date, Sequence[File]] = {one: [] for one in days_of_window(data.source, day)}
     else:
         found = files_by_day(data.source, day, settings)
     opened = (open_files(data, one, paths, required=one == day) for one, paths in found.items())
     return RawDay([file for files in opened for file in files], data)
 
 
-def open_files(data: Data, day: datetime.date, paths: Sequence[Path], *, required: bool) -> list[RawFile]:
+def open_files(data: Data, day: datetime.date, paths: Sequence[File], *, required: bool) -> list[RawFile]:
     """Of one day. A query has no paths; `required` is that it gives a row."""
     if data.source.format == "csv":
         require_no_lists(data.columns)
@@ -50,7 +50,7 @@ def open_files(data: Data, day: datetime.date, paths: Sequence[Path], *, require
     return [opened(path) for path in paths]
 
 
-def _reader(data: Data) -> Callable[[Path], RawFile]:
+def _reader(data: Data) -> Callable[[File], RawFile]:
     if data.source.format == "tfrecord":
         from components.contract.records import RecordsFile  # which imports TensorFlow: seconds in a cold process
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from components.contract.columns import LISTS
 from components.contract.raw import LINE, BrokenLine, readable, require_content
 from pipelines.errors import DataError
 from pipelines.spec import ColumnType
+from pipelines.storage import File
 
 _BLOCK_BYTES = 16 * 2**20
 _SAMPLE_LINES = 100
@@ -39,7 +39,7 @@ _TYPES = {
 class JsonLinesFile:
     format = "jsonl"
 
-    def __init__(self, path: Path, columns: Mapping[str, ColumnType]) -> None:
+    def __init__(self, path: File, columns: Mapping[str, ColumnType]) -> None:
         self._path, self._columns = path, columns
         self.schema = pa.schema([(name, _TYPES[kind]) for name, kind in columns.items()])
         self.identity = pa.schema([(LINE, pa.large_string())])
@@ -61,7 +61,7 @@ class JsonLinesFile:
 
     def _open(self) -> BinaryIO:
         if self._path.suffix == ".gz":
-            return cast("BinaryIO", gzip.open(self._path))
+            return cast("BinaryIO", gzip.open(self._path.open("rb")))
         return self._path.open("rb")
 
     def _undeclared(self) -> list[str]:
@@ -137,7 +137,7 @@ def _lines(lines: Sequence[str]) -> pa.Array:
     return pa.array([line.rstrip("\r\n") for line in lines], pa.large_string())
 
 
-def _decoded(lines: Sequence[bytes], *, first: int, path: Path) -> list[str]:
+def _decoded(lines: Sequence[bytes], *, first: int, path: File) -> list[str]:
     texts = []
     for number, line in enumerate(lines, start=first):
         try:

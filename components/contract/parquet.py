@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.contract.raw import BrokenLine, readable, require_content
+from pipelines.storage import File, readable_by_arrow
 
 _ROWS = 65_536
 _BUFFER_BYTES = 2**20
@@ -18,12 +18,12 @@ _BUFFER_BYTES = 2**20
 class ParquetRows:
     format = "parquet"
 
-    def __init__(self, path: Path, *, rows: int = _ROWS) -> None:
+    def __init__(self, path: File, *, rows: int = _ROWS) -> None:
         """`rows`: read at a time, at most."""
         self._path, self._rows = path, rows
         with readable(path, format=self.format):
             require_content(path)
-            self.schema: pa.Schema = pq.read_schema(path).remove_metadata()
+            self.schema: pa.Schema = pq.read_schema(readable_by_arrow(path)).remove_metadata()
         self.identity, self.dropped = self.schema, list[str]()
 
     @property
@@ -31,6 +31,8 @@ class ParquetRows:
         return str(self._path)
 
     def parts(self, broken: list[BrokenLine]) -> Iterator[pa.Table]:
-        with pq.ParquetFile(self._path, buffer_size=_BUFFER_BYTES, page_checksum_verification=True) as file:
+        with pq.ParquetFile(
+            readable_by_arrow(self._path), buffer_size=_BUFFER_BYTES, page_checksum_verification=True
+        ) as file:
             for batch in file.iter_batches(batch_size=self._rows):
                 yield pa.Table.from_batches([batch])

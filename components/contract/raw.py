@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 
 from pipelines.errors import DataError
+from pipelines.storage import File, explained, size_of
 
 LINE = "_line"
 """The line of a row or of what is none, where a format has lines."""
@@ -52,10 +52,11 @@ class RawFile(Protocol):
 
 
 @contextlib.contextmanager
-def readable(path: Path | str, *, format: str) -> Iterator[None]:
+def readable(path: File | str, *, format: str) -> Iterator[None]:
     """Turns what a reader raises into the user's terms. A broken disk is not broken data."""
     try:
-        yield
+        with explained(str(path)):
+            yield
     except PermissionError as error:
         raise DataError("no permission to read the file", fix="give this user read access", place=str(path)) from error
     except (pa.ArrowException, EOFError, OSError) as error:
@@ -68,6 +69,6 @@ def readable(path: Path | str, *, format: str) -> Iterator[None]:
         ) from error
 
 
-def require_content(path: Path) -> None:
-    if path.stat().st_size == 0:
+def require_content(path: File) -> None:
+    if size_of(path) == 0:
         raise DataError("the file is empty (0 bytes)", fix="check what writes the day; load it again", place=str(path))

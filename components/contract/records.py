@@ -17,6 +17,7 @@ from components.contract.columns import LISTS
 from components.contract.raw import BrokenLine, readable, require_content
 from pipelines.errors import DataError
 from pipelines.spec import ColumnType
+from pipelines.storage import File, local_copy
 
 RECORD = "_record"
 _RECORDS = 8_192
@@ -31,7 +32,7 @@ _TYPES = {schema_pb2.INT: pa.int64(), schema_pb2.FLOAT: pa.float32(), schema_pb2
 class RecordsFile:
     format = "tfrecord"
 
-    def __init__(self, path: Path, columns: Mapping[str, ColumnType]) -> None:
+    def __init__(self, path: File, columns: Mapping[str, ColumnType]) -> None:
         with readable(path, format=self.format):
             require_content(path)
         self._path, self._columns = path, columns
@@ -46,9 +47,13 @@ class RecordsFile:
         return str(self._path)
 
     def parts(self, broken: list[BrokenLine]) -> Iterator[pa.Table]:
+        with local_copy(self._path) as path:  # TensorFlow opens no storage itself
+            yield from self._read(path, broken)
+
+    def _read(self, path: Path, broken: list[BrokenLine]) -> Iterator[pa.Table]:
         decoder = example_coder.ExamplesToRecordBatchDecoder(_schema(self._columns).SerializeToString())
-        compression = "GZIP" if self._path.suffix == ".gz" else ""
-        records, first = tf.data.TFRecordDataset(str(self._path), compression), 1
+        compression = "GZIP" if path.suffix == ".gz" else ""
+        records, first = tf.data.TFRecordDataset(str(path), compression), 1
         try:
             for batch in records.batch(_RECORDS).as_numpy_iterator():
                 serialized = pa.array(batch, pa.large_binary())

@@ -3,13 +3,12 @@
     files_by_day(data.source, day, settings)[day]
     stamp = source_fingerprint(manifest, {"day": "2026-01-05"})
 
-A relative path starts where the project lies.
+A path is local or a URI such as `s3://bucket/{day}/*.parquet`; a relative one starts where the project lies.
 """
 
 from __future__ import annotations
 
 import datetime
-import glob
 import hashlib
 import re
 import uuid
@@ -22,6 +21,7 @@ from pipelines.errors import DataError, SpecError, bounded
 from pipelines.manifest import Manifest
 from pipelines.settings import Settings
 from pipelines.spec import Data, Source
+from pipelines.storage import File, RemoteFile, is_remote, matching, version_of
 
 # Above this, size and time of change stand for the content: hashing costs a second per gigabyte.
 HASHED_BYTES = 64 * 2**20
@@ -40,19 +40,19 @@ def parse_day(text: str, *, today: datetime.date | None = None) -> datetime.date
     return day
 
 
-def files_by_day(source: Source, day: datetime.date, settings: Settings) -> dict[datetime.date, list[Path]]:
+def files_by_day(source: Source, day: datetime.date, settings: Settings) -> dict[datetime.date, list[File]]:
     """The files of each day of the window, oldest first; all under `day` where the rows say when they happened.
 
     Raises:
         DataError: the day itself has no file.
     """
     pattern = settings.expand(source.path)
-    if not Path(pattern).is_absolute():
+    if not is_remote(pattern) and not Path(pattern).is_absolute():
         pattern = str(settings.home / pattern)
     if source.time_column is not None:
-        return {day: _matches(pattern) or _no_file(pattern)}
+        return {day: matching(pattern) or _no_file(pattern)}
     days = days_of_window(source, day)
-    found = {one: _matches(pattern.replace("{day}", str(one))) for one in days}
+    found = {one: matching(pattern.replace("{day}", str(one))) for one in days}
     return found if found[day] else _no_day(pattern, day)
 
 
@@ -67,7 +67,7 @@ def is_window(source: Source) -> bool:
     return source.time_column is None and source.window_days > 1
 
 
-def fingerprint_of_day(source: Source, day: datetime.date, paths: Sequence[Path]) -> str:
+def fingerprint_of_day(source: Source, day: datetime.date, paths: Sequence[File]) -> str:
     """Digest over name and content of the files of one day; of a query as for `source_fingerprint`."""
     if source.is_query:
         return _digest([str(source.query), f"{day} {_version(source, day)}"])
@@ -76,6 +76,8 @@ def fingerprint_of_day(source: Source, day: datetime.date, paths: Sequence[Path]
 
 def source_fingerprint(manifest: Manifest, parameters: Mapping[str, str | int]) -> str:
     """Digest over name and content of every file the day reads; a copy of the same file is the same.
+
+    Of files on a storage: its own digest of the content.
 
     Of a query: over its text and what `version_query` answers; without one every digest is new.
     """
@@ -105,7 +107,9 @@ def _version(source: Source, day: datetime.date) -> str:
         return str(result.fetchall())
 
 
-def _content(path: Path) -> str:
+def _content(path: File) -> str:
+    if isinstance(path, RemoteFile):
+        return version_of(path)
     status = path.stat()
     if status.st_size > HASHED_BYTES:
         return f"{status.st_size}:{status.st_mtime_ns}"
@@ -114,12 +118,6 @@ def _content(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except PermissionError as error:
         raise DataError("no permission to read the file", fix="give this user read access", place=str(path)) from error
-
-
-def _matches(pattern: str) -> list[Path]:
-    """Files that other tools have not finished begin with a dot or an underscore."""
-    found = [Path(pattern)] if Path(pattern).is_file() else map(Path, sorted(glob.glob(pattern)))  # absolute patterns
-    return [path for path in found if path.is_file() and not path.name.startswith((".", "_"))]
 
 
 def _no_file(pattern: str) -> NoReturn:
@@ -142,5 +140,5 @@ def _no_day(pattern: str, day: datetime.date) -> NoReturn:
 
 def _days(pattern: str) -> list[str]:
     finder = re.compile(re.escape(pattern).replace(re.escape("{day}"), r"(\d{4}-\d{2}-\d{2})").replace(r"\*", ".*"))
-    found = (finder.fullmatch(str(path)) for path in _matches(pattern.replace("{day}", "*")))
+    found = (finder.fullmatch(str(path)) for path in matching(pattern.replace("{day}", "*")))
     return sorted({match[1] for match in found if match})

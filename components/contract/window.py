@@ -27,6 +27,7 @@ from components.decision.report import Verdict
 from pipelines.errors import TransientError
 from pipelines.settings import Settings
 from pipelines.spec import Data
+from pipelines.storage import File
 
 STAGE = "contract"
 _ROWS, _JUDGED = "rows.parquet", "judged.pickle"
@@ -80,7 +81,7 @@ def judge_window(
     return judged, earlier
 
 
-def _files(data: Data, day: datetime.date) -> Mapping[datetime.date, Sequence[Path] | None]:
+def _files(data: Data, day: datetime.date) -> Mapping[datetime.date, Sequence[File] | None]:
     """Oldest first; none where a day has no file, and no paths where it has a query."""
     if data.source.is_query:
         return {one: [] for one in days_of_window(data.source, day)}
@@ -108,7 +109,7 @@ class _Judging:
         )
         self.made = 0
 
-    def entry(self, day: datetime.date, paths: Sequence[Path] | None, *, required: bool) -> Entry | None:
+    def entry(self, day: datetime.date, paths: Sequence[File] | None, *, required: bool) -> Entry | None:
         """None when the day has no rows."""
         if paths is None:
             return None
@@ -131,7 +132,7 @@ class _Judging:
                 )
             return self._store.add(STAGE, key, folder)
 
-    def _judge(self, day: datetime.date, paths: Sequence[Path], folder: Path, *, required: bool) -> None:
+    def _judge(self, day: datetime.date, paths: Sequence[File], folder: Path, *, required: bool) -> None:
         raw = RawDay(open_files(self._data, day, paths, required=required), self._data)
         judged = judge_into(
             folder / _ROWS,

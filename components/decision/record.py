@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.decision.report import GateReport, Verdict
+from pipelines.artifact_store import local_path
 from pipelines.manifest import Manifest, write_atomically
 from pipelines.outcome import Outcome, State, run_folder
 from pipelines.settings import Settings
@@ -154,7 +155,7 @@ def _decide(
 def _report(outcome: Outcome | None) -> GateReport | None:
     for ref in _refs(outcome, "GateReport"):
         try:
-            return GateReport.read(Path(ref))
+            return GateReport.read(local_path(ref))
         except (OSError, ValueError):
             continue
     return None
@@ -164,7 +165,7 @@ def _registered(outcomes: Mapping[str, Outcome]) -> RegisteredModel | None:
     for outcome in outcomes.values():
         for uri in _refs(outcome, "Registration"):
             try:
-                return RegisteredModel.read(Path(uri))
+                return RegisteredModel.read(local_path(uri))
             except (OSError, ValueError):
                 continue
     return None

@@ -110,5 +110,5 @@ def _digest(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    for each in ("flink", "spark"):
+    for each in ("flink", "spark", "s3"):
         print(f"{each}: {pin(each)} jars")

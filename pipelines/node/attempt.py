@@ -17,6 +17,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.portable import data_types
 
 from pipelines import cache
+from pipelines.artifact_store import ArtifactStore, local_path
 from pipelines.cluster import beam_args, chosen
 from pipelines.errors import RefusedError
 from pipelines.manifest import Manifest, Node
@@ -142,6 +143,7 @@ def _launch(attempt: Attempt, settings: Settings, progress: _Progress, signals: 
         node,
         connection=connection,
         signals=signals,
+        artifacts=ArtifactStore.of(settings),
         on_miss=on_miss,
         beam_args=lambda: _beam_args(attempt, settings),
         pipeline_info=pipeline.pipeline_info,
@@ -198,7 +200,7 @@ def _obey_gate(attempt: Attempt, progress: _Progress) -> None:
     from components.decision.report import GateReport, Verdict
 
     for artifact in (a for artifacts in progress.outputs.values() for a in artifacts if a.type == "GateReport"):
-        report = GateReport.read(Path(artifact.uri))
+        report = GateReport.read(local_path(artifact.uri))
         if report.verdict is Verdict.REFUSED:
             raise RefusedError(
                 f"the gate refused the day: {report.reason}", fix=report.next_command, place=attempt.place

@@ -2,15 +2,12 @@
 
 Against the stock launcher: every try is an execution of its own, a failure anywhere (driver and input resolution too) is
 published and raised, an interruption is published as canceled, nothing half-written stays on disk, and no gRPC server is
-opened per node.
+opened per node. Executors see local folders, whatever storage the artifacts are kept on.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,9 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import execution_result_pb2, pipeline_pb2, placeholder_pb2
 
 import components.artifacts  # noqa: F401  # types that are imported are found; others are made up, with a warning each
+from pipelines.artifact_store import ArtifactStore, discard
 from pipelines.errors import DataError, TransientError
+from pipelines.node import filesystem
 from pipelines.node.interruption import Interrupted, Signals
 from pipelines.node.lineage import contexts_of
 from pipelines.node.metadata import Connection
@@ -31,11 +30,14 @@ _STATE = metadata_store_pb2.Execution
 _STATEFUL_INDEX = "__stateful_working_dir_index__"
 _ERROR_CODE_UNKNOWN = 2
 
+filesystem.register()
+
 
 class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
     """Runs one node once.
 
     Args:
+      artifacts: where they are kept.
       on_miss: called before the executor runs, with the execution and its final parameters.
       beam_args: asked before a Beam executor runs; none takes those that were compiled. Not part of the cache key:
         where a stage runs does not change its bytes.
@@ -47,12 +49,14 @@ class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
         *,
         connection: Connection,
         signals: Signals,
+        artifacts: ArtifactStore,
         on_miss: Callable[[data_types.ExecutionInfo], None],
         beam_args: Callable[[], list[str] | None] = lambda: None,
         **specs: Any,
     ) -> None:
         super().__init__(pipeline_node=node, mlmd_connection=connection, **specs)
         self._signals, self._on_miss, self._beam_args = signals, on_miss, beam_args
+        self._artifacts = artifacts
         self._execution_id: int | None = None
         self._run_id = self._pipeline_runtime_spec.pipeline_run_id.field_value.string_value
 
@@ -83,7 +87,9 @@ class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
             self._on_miss(info)
             self._choose_cluster()
             self._remove(info)  # of a try whose machine died: the same id after a restored database
+            places = self._fetch_inputs(info)
             output = self._run_executor(info)
+            self._keep_outputs(info, output, places)
             with self._signals.held_back():
                 self._publish_successful_execution(info.execution_id, prepared.contexts, info.output_dict, output)
         except BaseException:
@@ -94,6 +100,31 @@ class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
             for folder in (info.tmp_dir, info.stateful_working_dir):
                 discard(Path(folder))
         return int(info.execution_id)
+
+    def _fetch_inputs(self, info: data_types.ExecutionInfo) -> dict[str, str]:
+        """Makes the inputs local; returns the URI of each by its local path."""
+        places = {}
+        for artifact in (one for artifacts in info.input_dict.values() for one in artifacts):
+            local = str(self._artifacts.fetch(artifact.uri)) if self._artifacts.is_ours(artifact.uri) else artifact.uri
+            places[local], artifact.uri = artifact.uri, local
+        return places
+
+    def _keep_outputs(
+        self,
+        info: data_types.ExecutionInfo,
+        output: execution_result_pb2.ExecutorOutput,
+        places: Mapping[str, str],
+    ) -> None:
+        """Publishes them on the storage, and puts URIs in place of local paths for ML Metadata."""
+        made = [one for artifacts in info.output_dict.values() for one in artifacts if not one.is_external]
+        uris = {**places, **{one.uri: self._artifacts.publish(Path(one.uri)) for one in made}}
+        named = [one.mlmd_artifact for artifacts in info.output_dict.values() for one in artifacts]
+        named += [one for artifacts in output.output_artifacts.values() for one in artifacts.artifacts]
+        for artifact in named:
+            artifact.uri = uris.get(artifact.uri, artifact.uri)
+            for value in artifact.custom_properties.values():
+                if value.string_value in uris:
+                    value.string_value = uris[value.string_value]
 
     def _choose_cluster(self) -> None:
         operator = self._executor_operator
@@ -126,7 +157,7 @@ class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
     def _remove_outputs_of(self, execution_id: int) -> None:
         node_folder = self._node_folder()
         for key in self._pipeline_node.outputs.outputs:
-            discard(node_folder / key / str(execution_id))
+            self._artifacts.discard(str(node_folder / key / str(execution_id)))
         discard(node_folder / ".system" / "executor_execution" / str(execution_id))
         discard(node_folder / ".system" / "stateful_working_dir" / self._run_id)
 
@@ -134,7 +165,7 @@ class NodeLauncher(launcher.Launcher):  # type: ignore[misc]
         for artifacts in info.output_dict.values():
             for artifact in artifacts:
                 if not artifact.is_external:
-                    discard(Path(artifact.uri))
+                    self._artifacts.discard(artifact.uri)
 
     def _node_folder(self) -> Path:
         return Path(outputs_utils.get_node_dir(self._pipeline_runtime_spec, self._pipeline_node.node_info.id))
@@ -176,12 +207,3 @@ def check_published(execution: metadata_store_pb2.Execution, node_id: str) -> No
             place=node_id,
         )
     raise TransientError(f"execution {execution.id} did not complete: {message}", fix="retry the task", place=node_id)
-
-
-def discard(path: Path) -> None:
-    """Removes a file or folder at once for every reader: threads that still write find it gone."""
-    if not path.exists():
-        return
-    trash = Path(tempfile.mkdtemp(prefix=".trash-", dir=path.parent))
-    os.replace(path, trash / path.name)
-    shutil.rmtree(trash, ignore_errors=True)

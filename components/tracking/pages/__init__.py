@@ -17,6 +17,7 @@ from components.decision.report import GateReport
 from components.tracking.pages.anomalies import anomalies_page
 from components.tracking.pages.statistics import read_statistics, statistics_page
 from components.tracking.tracker import Tracker
+from pipelines.artifact_store import local_path
 from pipelines.outcome import ArtifactRef
 
 _log = logging.getLogger(__name__)
@@ -28,10 +29,12 @@ def publish(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
     """Logs what a reader wants to see of one output; a page that cannot be made never fails the node."""
     tracker.log_tags({f"daybreak.output.{key}": artifact.uri})
     publisher = _PUBLISHERS.get(artifact.type)
-    if publisher is None or not Path(artifact.uri).is_dir():
+    if publisher is None:
         return
     try:
-        publisher(key, artifact, tracker)
+        folder = local_path(artifact.uri)
+        if folder.is_dir():
+            publisher(key, artifact.model_copy(update={"uri": str(folder)}), tracker)
     except Exception as error:  # noqa: BLE001 - a page is never worth a node
         _log.warning("no page for the %s at %s", artifact.type, artifact.uri, exc_info=True)
         tracker.log_tags({f"daybreak.page_error.{key}": f"{type(error).__name__}: {error}"})

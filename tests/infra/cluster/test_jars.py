@@ -11,10 +11,12 @@ from infra.cluster import jars
 from pipelines.errors import ResourceError
 
 
-@pytest.mark.parametrize("kind", ["flink", "spark"])
-def test_every_jar_is_pinned_by_a_digest(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "jar"), [("flink", "beam-runners-flink"), ("spark", "beam-runners-spark"), ("s3", "s3proxy")]
+)
+def test_every_jar_is_pinned_by_a_digest(kind: str, jar: str) -> None:
     pinned = jars.read_pins(kind)
-    assert any(name.startswith(f"beam-runners-{kind}") for name in pinned)
+    assert any(name.startswith(jar) for name in pinned)
     assert all(name.endswith(".jar") and len(digest) == 64 for name, digest in pinned.items())
 
 
