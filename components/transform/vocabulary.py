@@ -93,7 +93,8 @@ def _as_arrow(values: npt.NDArray[Any]) -> pa.Array:
 
 def _sum(counts: pa.Table) -> pa.Table:
     summed = counts.group_by("token", use_threads=False).aggregate([("count", "sum")])
-    return summed.select(["token", "count_sum"]).rename_columns(["token", "count"])
+    # In one piece: Arrow returns slices of one array, and each of them would pickle all of it, 640 MB instead of 60.
+    return summed.select(["token", "count_sum"]).rename_columns(["token", "count"]).combine_chunks()
 
 
 def _in_order(counts: pa.Table) -> pa.Table:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -21,6 +23,11 @@ def test_a_million_distinct_tokens() -> None:
 
 def _texts(numbers: np.ndarray) -> pa.Array:
     return pa.array(numbers).cast(pa.large_string()).cast(pa.large_binary())
+
+
+def test_merged_counts_pickle_without_what_is_not_theirs() -> None:
+    counts = merge([count(_texts(np.arange(first, first + 100_000))) for first in (0, 50_000)])
+    assert len(pickle.dumps(counts)) < 1.1 * counts.nbytes
 
 
 def test_integers_are_ordered_as_text_when_tied() -> None:
