@@ -31,6 +31,11 @@ class RowGroupOptions(PipelineOptions):  # type: ignore[misc]
         parser.add_argument("--row_group_threads", type=int, default=1)
 
 
+def threads_of(pipeline: beam.Pipeline) -> int:
+    threads: int = pipeline.options.view_as(RowGroupOptions).row_group_threads
+    return threads
+
+
 class Concurrently(beam.PTransform):  # type: ignore[misc]
     """Threads share the function, whose `process` must not change it."""
 
@@ -39,8 +44,7 @@ class Concurrently(beam.PTransform):  # type: ignore[misc]
         self._function = function
 
     def expand(self, row_groups: Any) -> Any:
-        threads = row_groups.pipeline.options.view_as(RowGroupOptions).row_group_threads
-        found = row_groups | beam.ParDo(_Concurrently(self._function, threads))
+        found = row_groups | beam.ParDo(_Concurrently(self._function, threads_of(row_groups.pipeline)))
         found.element_type = beam.ParDo(self._function).infer_output_type(row_groups.element_type)
         return found
 

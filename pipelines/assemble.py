@@ -59,6 +59,8 @@ DESCRIPTIONS = {
 }
 # Two slots for what keeps every core busy, so that two pipelines do not overrun a small machine.
 DEFAULT_RESOURCES = {
+    "examples": Resources(slots=2),
+    "statistics": Resources(slots=2),
     "transform": Resources(slots=2),
     "train": Resources(slots=2, timeout_minutes=24 * 60),
     "evaluate": Resources(slots=2),

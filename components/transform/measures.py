@@ -16,7 +16,7 @@ from apache_beam.utils.shared import Shared
 from tensorflow_transform import analyzer_nodes
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
-from components.aggregation import Aggregate, Kernel
+from components.aggregation import Aggregate, Kernel, Map
 from components.days.merging import write_pickled
 from components.examples.records import RowGroup, read
 from components.transform import passthrough, vocabulary
@@ -109,7 +109,11 @@ class PhaseKernel(Kernel[RowGroup, list[Any]]):
         return [measure.partial(batch, tensors) for measure in self._measures]
 
     def merge(self, partials: Sequence[list[Any]]) -> list[Any]:
-        return [measure.merge(parts) for measure, *parts in zip(self._measures, *partials, strict=True)]
+        return self.merge_parts(partials, map)
+
+    def merge_parts(self, partials: Sequence[list[Any]], run: Map) -> list[Any]:
+        by_measure = zip(*partials, strict=True)
+        return list(run(lambda measure, parts: measure.merge(parts), self._measures, by_measure))
 
 
 def run_with_beam(

@@ -25,6 +25,11 @@ def _texts(numbers: np.ndarray) -> pa.Array:
     return pa.array(numbers).cast(pa.large_string()).cast(pa.large_binary())
 
 
+def test_merged_counts_pickle_without_what_is_not_theirs() -> None:
+    counts = merge([count(_texts(np.arange(first, first + 100_000))) for first in (0, 50_000)])
+    assert len(pickle.dumps(counts)) < 1.1 * counts.nbytes
+
+
 def test_integers_are_ordered_as_text_when_tied() -> None:
     kept = prune(count(np.array([10, 9, 9, 10, -1])), threshold=0, top_k=3, dtype="int64")
     assert kept.to_pydict() == {"token": [b"9", b"10", b"-1"], "count": [2, 2, 1]}
