@@ -61,9 +61,12 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
             schema = _read_schema(Path(artifact_utils.get_single_uri(input_dict["schema"])))
             traced = trace(import_function(path), schema, folder, place=path.rpartition(".")[0])
             _publish(self._analyze(traced, examples, splits[ANALYZED]), traced, graph)
-        with self._make_beam_pipeline() as pipeline:
-            _ = pipeline | Apply(traced, graph / tft.TFTransformOutput.TRANSFORM_FN_DIR, splits, Path(output.uri))
+        self._apply(traced, graph / tft.TFTransformOutput.TRANSFORM_FN_DIR, splits, Path(output.uri))
         describe(output, split_names=list(splits), span=examples.span)
+
+    def _apply(self, traced: Trace, model: Path, splits: Mapping[str, list[RowGroup]], output: Path) -> None:
+        with self._make_beam_pipeline() as pipeline:
+            _ = pipeline | Apply(traced, model, splits, output)
 
     def _analyze(self, traced: Trace, examples: Artifact, groups: list[RowGroup]) -> Path:
         """The SavedModel with all constants."""

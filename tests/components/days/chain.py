@@ -38,7 +38,7 @@ GROUPS = ROWS // GROUP_ROWS
 
 def write_day(raw: Path, day: str, *, seed: int | None = None) -> None:
     """Prices of no round sum: an order of adding up that changes shows in the last bits."""
-    made, numbers = rows(ROWS), random.Random(seed if seed is not None else day)  # noqa: S311
+    made, numbers = rows(ROWS), random.Random(seed if seed is not None else day)
     made["price"] = [numbers.uniform(1, 50) for _ in range(ROWS)]
     made["user"] = [f"u{numbers.randrange(40)}" for _ in range(ROWS)]
     write_parquet(raw, made, day=day)
