@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -82,8 +82,7 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
             return model
         return analysis.model(partial(self._measure, groups, traced.folder / "merged"))
 
-    def _measure(self, groups: list[RowGroup], path: Path, kernel: Kernel[RowGroup, Any], identity: str) -> Any:
-        del identity
+    def _measure(self, groups: list[RowGroup], path: Path, kernel: Kernel[RowGroup, Any], _: Callable[[], str]) -> Any:
         run_with_beam(kernel, list(enumerate(groups)), self._make_beam_pipeline(), path)
         return pickle.loads(path.read_bytes())  # noqa: S301  # our own file, a moment ago
 
@@ -94,10 +93,11 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
         groups: Mapping[str, list[RowGroup]],
         path: Path,
         kernel: Kernel[RowGroup, Any],
-        identity: str,
+        identity: Callable[[], str],
     ) -> Any:
         """Only days of which no partial is kept."""
-        partials = Partials(store, STAGE, {day.day: key_of(identity, day.digest) for day in days.days})
+        phase = identity()
+        partials = Partials(store, STAGE, {day.day: key_of(phase, day.digest) for day in days.days})
         path.unlink(missing_ok=True)
         if missing := partials.missing:
             elements = numbered({day: groups[day] for day in missing})
