@@ -9,14 +9,20 @@ SPAN = Property(type=PropertyType.INT)
 
 
 class RawDay(Artifact):
-    """Rows of one data day that fulfil the contract: `rows-<index>-of-<count>.parquet`, row groups of at most 65,536 rows."""
+    """Rows that fulfil the contract: `rows-<index>-of-<count>.parquet`, row groups of at most 65,536 rows.
+
+    Of a window a file for each day, and `days.json`.
+    """
 
     TYPE_NAME = "RawDay"
     PROPERTIES = {"span": SPAN, "row_count": Property(type=PropertyType.INT)}
 
 
 class Quarantine(Artifact):
-    """Rows that broke the contract, as text, with the column `_reasons`: `quarantine.parquet`."""
+    """Rows that broke the contract, as text, with the column `_reasons`: `quarantine.parquet`.
+
+    Those of an earlier day of a window: `quarantine-<day>.parquet`.
+    """
 
     TYPE_NAME = "Quarantine"
     PROPERTIES = {"span": SPAN, "row_count": Property(type=PropertyType.INT)}

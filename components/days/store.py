@@ -89,12 +89,9 @@ class DayStore:
         """None as well when a file is damaged; such an entry is removed."""
         self._used.setdefault(stage, []).append(key)
         folder = self.root / stage / key
-        try:
-            known = _Files.model_validate_json((folder / _ENTRY_FILE).read_bytes())
-        except FileNotFoundError:
+        if not folder.exists():
             return None
-        except ValidationError:
-            known = None
+        known = _listed(folder)
         if known is None or any(_described(folder / name, file) != file for name, file in known.files.items()):
             print(f"day store: {stage}/{key} is damaged, and is made again", flush=True)
             _remove(folder)
@@ -168,6 +165,13 @@ def place(source: Path, target: Path) -> None:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _listed(folder: Path) -> _Files | None:
+    try:
+        return _Files.model_validate_json((folder / _ENTRY_FILE).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def _describe(path: Path) -> _File:

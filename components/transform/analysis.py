@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ from components.transform.identity import identity_of
 from components.transform.measures import Combined, Counted, CountedColumn, Measure, PhaseKernel
 from components.transform.tracing import Binding, Trace
 
-Run = Callable[[Kernel[RowGroup, Any], str], Any]
-"""Aggregates the analysed row groups by a kernel, which is known by a digest over all that decides its results."""
+Run = Callable[[Kernel[RowGroup, Any], Callable[[], str]], Any]
+"""Aggregates the analysed row groups by a kernel. The other argument gives a digest of all that decides its results."""
 
 _FINAL = "CreateSavedModel"
 """Label of the node that the graph of operations ends in."""
@@ -174,7 +175,7 @@ class _Interpreter(nodes.Visitor):  # type: ignore[misc]
         needed = {key: tensors[key] for measure in measures for key in measure.keys}
         model, names = self._model(needed, bindings)
         config = input_config(self._trace.schema, names)
-        identity = identity_of(self._trace, model, bindings, needed, measures, config)
+        identity = partial(identity_of, self._trace, model, bindings, needed, measures, config)
         merged = self._run(PhaseKernel(model, config, measures), identity)
         return {measure.label: partial for measure, partial in zip(measures, merged, strict=True)}
 

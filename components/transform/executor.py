@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -63,10 +63,14 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
             traced = trace(import_function(path), schema, folder, place=path.rpartition(".")[0])
             require_free(traced.outputs, weight, place=path.rpartition(".")[0])
             _publish(self._analyze(traced, _analyzed(examples, sample), splits[ANALYZED]), traced, graph)
-        with self._make_beam_pipeline() as pipeline:
-            model = graph / tft.TFTransformOutput.TRANSFORM_FN_DIR
-            _ = pipeline | Apply(traced, model, splits, Path(output.uri), weight=weight)
+        self._apply(traced, graph / tft.TFTransformOutput.TRANSFORM_FN_DIR, splits, Path(output.uri), weight=weight)
         describe(output, split_names=list(splits), span=examples.span)
+
+    def _apply(
+        self, traced: Trace, model: Path, splits: Mapping[str, list[RowGroup]], output: Path, *, weight: str | None
+    ) -> None:
+        with self._make_beam_pipeline() as pipeline:
+            _ = pipeline | Apply(traced, model, splits, output, weight=weight)
 
     def _analyze(self, traced: Trace, examples: Artifact, groups: list[RowGroup]) -> Path:
         """The SavedModel with all constants."""
@@ -82,8 +86,7 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
             return model
         return analysis.model(partial(self._measure, groups, traced.folder / "merged"))
 
-    def _measure(self, groups: list[RowGroup], path: Path, kernel: Kernel[RowGroup, Any], identity: str) -> Any:
-        del identity
+    def _measure(self, groups: list[RowGroup], path: Path, kernel: Kernel[RowGroup, Any], _: Callable[[], str]) -> Any:
         run_with_beam(kernel, list(enumerate(groups)), self._make_beam_pipeline(), path)
         return pickle.loads(path.read_bytes())  # noqa: S301  # our own file, a moment ago
 
@@ -94,10 +97,11 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
         groups: Mapping[str, list[RowGroup]],
         path: Path,
         kernel: Kernel[RowGroup, Any],
-        identity: str,
+        identity: Callable[[], str],
     ) -> Any:
         """Only days of which no partial is kept."""
-        partials = Partials(store, STAGE, {day.day: key_of(identity, day.digest) for day in days.days})
+        phase = identity()
+        partials = Partials(store, STAGE, {day.day: key_of(phase, day.digest) for day in days.days})
         path.unlink(missing_ok=True)
         if missing := partials.missing:
             elements = numbered({day: groups[day] for day in missing})

@@ -31,15 +31,14 @@ def identity_of(
     measures: Sequence[Measure],
     config: TensorAdapterConfig,
 ) -> str:
+    # In order of name: that of a map is another one in every process.
     columns = [
-        str(config.arrow_schema),
-        *(
-            f"{name} {kind.SerializeToString(deterministic=True)!r}"
-            for name, kind in config.tensor_representations.items()
-        ),
+        f"{name} {kind.SerializeToString(deterministic=True)!r}"
+        for name, kind in sorted(config.tensor_representations.items())
     ]
     return key_of(
         code_key(*_CODE),
+        str(config.arrow_schema),
         *columns,
         *(pickle.dumps(measure) for measure in measures),
         *_graph(trace, model, bindings, tensors),

@@ -31,6 +31,9 @@ def test_every_side_is_measured_where_it_fits() -> None:
     for side in ("ours", "polars", "duckdb"):
         assert {case.rows for case in found if case.side == side} == set(FULL_ROWS)
     order = [case.stage for case in found if case.side == "ours" and case.rows == 100_000 and case.cores == 1]
+    window = [case.stage for case in found if case.side == "window" and case.rows == 100_000 and case.repeat == 1]
+    assert window == ["first", "one_day", "next", "one_day_applied", "next_applied"]
+    assert not [case for case in found if case.side == "window" and case.rows == 5_000_000]
     assert order[:5] == ["contract", "examples", "statistics", "transform", "evaluate"]
 
 
@@ -54,9 +57,21 @@ def test_figures_compare_whole_chains_and_know_their_goals() -> None:
     assert figures["the same without imports, 5M rows"]["ratio"] == {"Daybreak, 1M rows": 5.0}
 
 
+def test_the_next_day_of_a_window_is_compared_with_one_day_alone() -> None:
+    secs = {"first": 40.0, "one_day": 10.0, "next": 11.0, "one_day_applied": 12.0, "next_applied": 24.0}
+    found = [measured(case, secs=secs.get(case.stage, 1.0)) for case in cases((100_000,), repeats=1)]
+    figures = {name: figure.as_json() for name, figure in figures_of(found).items()}
+    kept = figures["next day of a window, 0.1M rows a day"]
+    assert kept["ratio"] == {"one day alone": 1.1, "all seven days": 0.275} and kept["met"] is True
+    applied = figures["the same with the graph applied, 0.1M rows a day"]
+    assert applied["ratio"] == {"one day alone": 2.0} and applied["met"] is None
+
+
 def test_a_chain_with_a_stage_missing_is_no_figure() -> None:
     found = [measured(case) for case in cases((100_000,), repeats=1) if case.stage != "transform"]
-    assert set(figures_of(found)) == {"contract per million rows, at 0.1M"}
+    assert {name for name in figures_of(found) if "window" not in name and "applied" not in name} == {
+        "contract per million rows, at 0.1M"
+    }
     assert figures_of([]) == {} and tables_of([]) == []
 
 
@@ -174,13 +189,17 @@ def test_a_peer_that_fails_is_told_and_ours_stops_everything(tmp_path: Path, mon
     assert not (tmp_path / "measurements" / "1000-ours-contract-1core-0.json").exists()
 
 
-def test_a_stage_before_its_input_says_what_to_run_first(tmp_path: Path) -> None:
-    from tests.benchmarks.data_plane.sides import Work, ours
+def test_a_stage_before_its_input_says_what_to_run_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.benchmarks.data_plane.sides import Work, ours, window
 
+    monkeypatch.setenv("DAYBREAK_STATE", str(tmp_path / "state"))
     work = Work(tmp_path, tmp_path / "out", tmp_path, 1)
     with pytest.raises(FileNotFoundError, match="examples reads what contract wrote, .*: run contract first"):
         ours.prepare("examples", work)
     assert ours.beam_args(2) == [*ours.BEAM_ARGS, "--row_group_threads=2"]
+    write_log(tmp_path, rows=10)
+    with pytest.raises(FileNotFoundError, match="which is not in .*: run `first` first"):
+        window.prepare("next", work)
 
 
 def test_the_benchmark_pipeline_has_the_columns_of_the_log() -> None:

@@ -7,7 +7,7 @@ A smaller log is the beginning of a larger one. One row group is in memory at a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +55,22 @@ def write_log(folder: Path, *, rows: int, seed: int = 1) -> None:
         path.rename(final)
 
 
-def parquet_file(folder: Path) -> Path:
-    return folder / "parquet" / f"day={DAY}" / "log.parquet"
+def write_days(folder: Path, days: Sequence[str], *, rows: int) -> None:
+    """Other rows on each day, as Parquet. Files that are there already are kept."""
+    for seed, day in enumerate(days, 2):
+        path = parquet_file(folder, day)
+        if path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f"_{path.name}")
+        with pq.ParquetWriter(unfinished, log_schema(), compression="zstd", compression_level=1) as columns:
+            for batch in batches(rows=rows, seed=seed):
+                columns.write_batch(batch, row_group_size=GROUP_ROWS)
+        unfinished.rename(path)
+
+
+def parquet_file(folder: Path, day: str = DAY) -> Path:
+    return folder / "parquet" / f"day={day}" / "log.parquet"
 
 
 def csv_file(folder: Path) -> Path:

@@ -21,14 +21,22 @@ from tfx.types import Artifact
 
 
 def prepare_node(
-    node: BaseNode, folder: Path, beam_args: Sequence[str], *, parameters: Mapping[str, Any] | None = None
+    node: BaseNode,
+    folder: Path,
+    beam_args: Sequence[str],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    executor_class: type[BaseExecutor] | None = None,
 ) -> Callable[[], None]:
     """Imports the executor and finds its inputs; calling the result is the work.
+
+    Args:
+      executor_class: instead of the node's own.
 
     Raises:
         FileNotFoundError: a node before it has not run in this folder.
     """
-    executor_class = node.executor_spec.executor_class
+    executor_class = executor_class or node.executor_spec.executor_class
     inputs = {key: read_artifacts(folder, channel) for key, channel in node.inputs.items()}
     for key, found in inputs.items():
         if not found and not node.spec.INPUTS[key].optional:

@@ -18,6 +18,9 @@ OURS_CHAIN = ("examples", "statistics", "transform")
 """From the raw day to what a trainer reads."""
 STOCK = ("examples_csv", "examples_parquet", "statistics", "transform", "evaluate")
 FRAMES = ("statistics", "transform")
+WINDOW = ("first", "one_day", "next", "one_day_applied", "next_applied")
+"""Of seven days, each with the rows of the size: from nothing, then the next day's; and what one day costs alone."""
+WINDOW_ROWS_LIMIT = 1_000_000
 
 
 class Case(NamedTuple):
@@ -46,6 +49,8 @@ def _of_size(rows: int, repeats: int) -> list[Case]:
         found += [Case(rows, "ours", stage, 2, repeat) for stage in OURS_CHAIN]
         for cores in (1, 2):
             found += [Case(rows, side, stage, cores, repeat) for side in ("polars", "duckdb") for stage in FRAMES]
+        if rows <= WINDOW_ROWS_LIMIT:
+            found += [Case(rows, "window", stage, 1, repeat) for stage in WINDOW]
         if repeat == 0 and rows <= STOCK_ROWS_LIMIT:
             found += [Case(rows, "stock", stage) for stage in STOCK]
     return found + [Case(rows, "ours", stage, profiled=True) for stage in OURS]

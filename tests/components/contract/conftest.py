@@ -17,6 +17,7 @@ def expect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     folder.mkdir(parents=True)
     monkeypatch.setattr(pipelines, "__path__", [*pipelines.__path__, str(tmp_path / "pipelines")])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("DAYBREAK_STATE", str(tmp_path / "state"))
 
     def write(text: str) -> None:
         (folder / "expectations.py").write_text(text)

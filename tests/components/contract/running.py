@@ -92,7 +92,8 @@ class Result:
 
     @property
     def rows(self) -> pa.Table:
-        return pq.read_table(self.rows_file)
+        """Of all days."""
+        return pa.concat_tables(map(pq.read_table, sorted(Path(self.outputs["rows"].uri).glob("*.parquet"))))
 
     @property
     def rows_file(self) -> Path:

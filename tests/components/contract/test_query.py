@@ -38,7 +38,7 @@ def url(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     )
     made = rows()
     insert(found, DAY, *(dict(zip(made, values, strict=True)) for values in zip(*made.values(), strict=True)))
-    insert(found, "2026-01-04", {"user": "u1", "item": -1, "price": 1.5, "new": None, "query": "", "clicked": 0})
+    insert(found, "2026-01-04", {"user": "u1", "item": -1, "price": 1.5, "new": True, "query": "", "clicked": 0})
     return found
 
 

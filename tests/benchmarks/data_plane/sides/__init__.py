@@ -18,7 +18,7 @@ class Work(NamedTuple):
     cores: int
 
 
-SIDES = {"ours": "ours", "stock": "stock", "polars": "polars_side", "duckdb": "duckdb_side"}
+SIDES = {"ours": "ours", "stock": "stock", "polars": "polars_side", "duckdb": "duckdb_side", "window": "window"}
 
 
 def load_side(name: str) -> ModuleType:

@@ -53,10 +53,10 @@ def _make_model(work: Work) -> None:
         _node(stage, work)()
 
 
-def assembled(data: Path) -> dict[str, BaseNode]:
+def assembled(data: Path, spec: Spec | None = None) -> dict[str, BaseNode]:
     """The nodes of the retrain of the generated log, by id."""
     os.environ["DAYBREAK_BENCHMARK_DATA"] = str(data)
-    pipeline, _ = assemble(load_spec(NAME), Settings.from_environment())
+    pipeline, _ = assemble(spec or load_spec(NAME), Settings.from_environment())
     return {node.id: node for node in pipeline.components}
 
 
