@@ -1,4 +1,7 @@
-"""The Beam stages of a shop day and a taxi day: the same bytes on a cluster as in this process."""
+"""The Beam stages of a shop day and a taxi day: the same bytes on a cluster as in this process.
+
+`make test` runs the shop day on Flink, a few thousand rows; `make test-cluster` everything.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 
 from tests.infra.cluster.conftest import TRIPS, Running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHOP_ROWS = 3000
 DIFFERENT = {"saved_model.pb", "fingerprint.pb"}
@@ -28,7 +31,7 @@ def check_day(cluster: Running, folder: Path, *options: str, files: int) -> None
     assert contents(folder / cluster.kind) == local
 
 
-@pytest.fixture(params=["flink", "spark"])
+@pytest.fixture(params=["flink", pytest.param("spark", marks=pytest.mark.e2e)])
 def cluster(request: pytest.FixtureRequest) -> Running:
     found: Running = request.getfixturevalue(request.param)
     return found
@@ -38,11 +41,13 @@ def test_a_shop_day(cluster: Running, tmp_path: Path) -> None:
     check_day(cluster, tmp_path, "--rows", str(SHOP_ROWS), files=49)
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(not TRIPS.exists(), reason="DAYBREAK_TEST_DATA holds no taxi/taxi_trips.csv")
 def test_a_taxi_day(cluster: Running, tmp_path: Path) -> None:
     check_day(cluster, tmp_path, "--pipeline", "taxi", "--rows", str(SHOP_ROWS), files=45)
 
 
+@pytest.mark.e2e
 def test_an_analyzer_without_a_kernel(flink: Running, tmp_path: Path) -> None:
     """The stock analysis of TensorFlow Transform, some dozen Beam stages."""
     features = "tests.infra.cluster.per_key.preprocessing_fn"
