@@ -118,3 +118,12 @@ def flink() -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def spark() -> Iterator[Running]:
     yield from running("spark")
+
+
+@pytest.fixture(scope="session")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every stage of a small shop day on `local`, without a cluster."""
+    folder = tmp_path_factory.mktemp("day")
+    code, said = Running("flink", Settings(home=REPOSITORY, state=folder)).stages(folder, "--on", "local")
+    assert code == 0, said
+    return folder

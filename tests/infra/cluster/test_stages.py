@@ -10,17 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.infra.cluster.conftest import TRIPS, Running
+from tests.infra.cluster.interruption import contents
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHOP_ROWS = 3000
-DIFFERENT = {"saved_model.pb", "fingerprint.pb"}
-"""TensorFlow numbers the functions of a SavedModel as it meets them in the process."""
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-    return {name: path.read_bytes() for name, path in sorted(found.items()) if path.name not in DIFFERENT}
 
 
 def check_day(cluster: Running, folder: Path, *options: str, files: int) -> None:
@@ -48,7 +42,7 @@ def test_a_taxi_day(cluster: Running, tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_an_analyzer_without_a_kernel(flink: Running, tmp_path: Path) -> None:
+def test_an_analyzer_without_a_kernel_on_flink(flink: Running, tmp_path: Path) -> None:
     """The stock analysis of TensorFlow Transform, some dozen Beam stages."""
     features = "tests.infra.cluster.per_key.preprocessing_fn"
     check_day(flink, tmp_path, "--rows", str(SHOP_ROWS), "--features", features, files=49)
