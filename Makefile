@@ -51,7 +51,7 @@ test-e2e: env ## End to end: whole installations, killed services, real retrains
 	@$(call run_suites,-m e2e)
 
 test-cluster: env ## Flink and Spark started, used, killed and stopped (minutes; CLUSTER=flink for one; needs a JDK and Maven)
-	@.venvs/services/bin/python -m pytest -q -rs -m "e2e or not e2e" $(if $(CLUSTER),tests/infra/cluster/test_$(CLUSTER).py,tests/infra/cluster) $(PYTEST_ARGS)
+	@.venvs/services/bin/python -m pytest -q -rs -m "e2e or not e2e" tests/infra/cluster $(if $(CLUSTER),-k $(CLUSTER)) $(PYTEST_ARGS)
 
 test-storage: env ## A real S3 server on loopback: fetched with Maven, pinned, started and stopped (needs a JDK of version 17)
 	@.venvs/ml/bin/python -m tests.s3

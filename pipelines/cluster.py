@@ -27,7 +27,8 @@ from pipelines.spec import Cluster, ClusterKind
 
 CLUSTER_VARIABLE = "DAYBREAK_CLUSTER"
 CONNECT_SECS = 5.0
-ENVIRONMENT_CACHE_MILLIS = 60_000
+ENVIRONMENT_CACHE_MILLIS = 10_000
+"""Longer than a short stage, and shorter than the restarts of a Flink job: until then they get a worker that died again."""
 
 # Nobody is shipped anything: without an image, every node packs TFX for its workers first, a second each.
 _NOTHING_SHIPPED = "--sdk_container_image=none"
@@ -98,7 +99,7 @@ def _portable(cluster: Cluster, settings: Settings) -> list[str]:
         f"--job_endpoint={endpoint}",
         "--environment_type=EXTERNAL",
         f"--environment_config={cluster.worker_pool or known.get('worker_pool') or 'localhost:50000'}",
-        # One worker per slot for the whole job, else a new one for each of its stages.
+        # Else a new worker for each stage of the job.
         f"--environment_cache_millis={ENVIRONMENT_CACHE_MILLIS}",
         _NOTHING_SHIPPED,
         *cluster.beam_args,

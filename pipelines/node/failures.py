@@ -34,6 +34,9 @@ _CARRIED = re.compile(
     rf"{re.escape(errors.__name__)}\.(?P<kind>\w+): (?P<message>.+?)(?:\n  Fix: (?P<fix>.+?))?(?: \[while running .*)?$",
     re.MULTILINE,
 )
+_JAVA_ERROR = re.compile(r"\b(?:org\.apache|java)\.[\w.$]+(?:Exception|Error)\b")
+_WORDS = 500
+"""Of a cluster, in a message."""
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
@@ -58,9 +61,9 @@ def explain(error: BaseException, *, user_code: Sequence[Path], place: str) -> D
             fix="free space in the artifact folder, then retry the task",
             place=place,
         )
-    if lost := next((link for link in chain if isinstance(link, grpc.RpcError | grpc.FutureTimeoutError)), None):
+    if lost := next(filter(None, map(_lost_cluster, chain)), ""):
         return TransientError(
-            f"the cluster does not answer any more: {_grpc_words(lost)}",
+            f"the cluster was lost, or a part of it: {lost}",
             fix="see `daybreak cluster status`, start it with `daybreak cluster up`, then retry",
             place=place,
         )
@@ -112,10 +115,14 @@ def _carried(error: BaseException, *, place: str) -> DaybreakError | None:
     return kind(found["message"], fix=found["fix"] or "", place=place)
 
 
-def _grpc_words(error: BaseException) -> str:
+def _lost_cluster(error: BaseException) -> str:
+    """What the channel to the job server says, or a runner about itself; user code's errors come with a traceback."""
     if isinstance(error, grpc.Call):
-        return f"{error.code().name} {error.details() or ''}".strip()
-    return type(error).__name__
+        return f"{error.code().name} {error.details() or ''}".strip()[:_WORDS]
+    if isinstance(error, grpc.RpcError | grpc.FutureTimeoutError):
+        return type(error).__name__
+    of_java = isinstance(error, RuntimeError) and _JAVA_ERROR.search(str(error)) and "Traceback" not in str(error)
+    return _first_line(error)[:_WORDS] if of_java else ""
 
 
 def _is_out_of_resources(error: BaseException) -> bool:

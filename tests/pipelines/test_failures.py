@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+import grpc
 import pytest
 
 pytest.importorskip("ml_metadata")
@@ -45,6 +46,23 @@ def test_our_own_error_of_a_beam_worker_arrives_whole(mode: str) -> None:
     found = explained(caught.value)
     assert type(found) is DataError
     assert str(found) == "shop/train of 2026-01-05: /a/b: shard 4 is cut\n  Fix: write it again"
+
+
+def test_a_runner_that_lost_a_worker_is_worth_a_retry_and_user_code_on_it_is_not() -> None:
+    java = "Pipeline BeamApp failed in state FAILED: org.apache.beam.io.grpc.StatusRuntimeException: CANCELLED: call"
+    lost = explained(raised(RuntimeError(java)))
+    assert isinstance(lost, TransientError) and "daybreak cluster up" in lost.fix
+    assert "CANCELLED: call" in str(lost)
+    own = "java.lang.RuntimeException: Error received from SDK harness\nTraceback (most recent call last):\nKeyError: 1"
+    assert not explained(raised(RuntimeError(own))).retryable
+
+
+def test_a_job_server_that_hangs_up_is_worth_a_retry() -> None:
+    with grpc.insecure_channel("127.0.0.1:1") as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/a.B/C")(b"", timeout=20)
+    found = explained(caught.value)
+    assert isinstance(found, TransientError)
+    assert "UNAVAILABLE" in str(found)
 
 
 @pytest.mark.parametrize(

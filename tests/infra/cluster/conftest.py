@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,14 @@ from infra.cluster.lifecycle import bring_down, bring_up, rows
 from infra.java import FIX, find_java
 from infra.services import leftovers
 from infra.services.supervisor import Supervisor
+from pipelines.errors import TransientError
 from pipelines.settings import REPOSITORY, Settings
 from tests.infra.installation import reachable_folder
 
 TRIPS = Path(os.environ.get("DAYBREAK_TEST_DATA", "nowhere")) / "taxi" / "taxi_trips.csv"
+
+
+HEAL_SECS = 120.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,12 @@ class Running:
 
     def pid(self, name: str) -> int:
         return Supervisor(self.cluster.supervision).processes()[name].pid
+
+    def until_healthy(self) -> None:
+        deadline = time.monotonic() + HEAL_SECS
+        while not self.healthy():
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
 
     def healthy(self) -> bool:
         found = rows(self.kind, self.settings)
@@ -83,7 +94,11 @@ def running(kind: Kind) -> Iterator[Running]:
     settings = Settings(home=REPOSITORY, state=folder)
     place = folder / "cluster" / kind
     place.mkdir(parents=True)
-    (place / "jars").symlink_to(jars.fetch(kind, ours.state / "cluster" / kind, report=print))
+    try:
+        (place / "jars").symlink_to(jars.fetch(kind, ours.state / "cluster" / kind, report=print))
+    except TransientError as error:
+        shutil.rmtree(folder)
+        pytest.skip(str(error))
     made = Running(kind, settings)
     try:
         bring_up(kind, settings, report=print)
@@ -103,3 +118,12 @@ def flink() -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def spark() -> Iterator[Running]:
     yield from running("spark")
+
+
+@pytest.fixture(scope="session")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every stage of a small shop day on `local`, without a cluster."""
+    folder = tmp_path_factory.mktemp("day")
+    code, said = Running("flink", Settings(home=REPOSITORY, state=folder)).stages(folder, "--on", "local")
+    assert code == 0, said
+    return folder

@@ -78,8 +78,12 @@ def make_rows(pipeline: str, folder: Path, *, rows: int) -> None:
 
 
 def _shop(folder: Path, rows: int) -> Any:
+    """One user fills the first two row groups, so that one split has two shards without rows."""
     world = World(seed=7)
-    return simulator.impressions_table(world, simulator.simulate(world, datetime.date(2026, 1, 5), rows=rows))
+    made = simulator.impressions_table(world, simulator.simulate(world, datetime.date(2026, 1, 5), rows=rows))
+    skewed = 2 * -(-rows // GROUPS)
+    users = ["u1"] * skewed + made["user_id"].to_pylist()[skewed:]
+    return made.set_column(made.column_names.index("user_id"), "user_id", [users])
 
 
 def _taxi(folder: Path, rows: int) -> Any:

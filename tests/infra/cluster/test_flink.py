@@ -13,7 +13,6 @@ from infra.cluster.lifecycle import bring_up
 from tests.infra.cluster.conftest import Running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-HEAL_SECS = 120.0
 
 
 def test_the_bytes_are_those_of_the_in_memory_runner_and_both_workers_worked(flink: Running, tmp_path: Path) -> None:
@@ -48,7 +47,4 @@ def test_a_task_manager_killed_in_the_middle_costs_time_only(flink: Running, tmp
     assert job.returncode == 0, said
     assert out.read_text() == f"{[10 * index for index in range(20)]}\n"
     assert len(log.read_text().splitlines()) > 20
-    deadline = time.monotonic() + HEAL_SECS
-    while not flink.healthy():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    flink.until_healthy()

@@ -1,4 +1,7 @@
-"""The Beam stages of a shop day and a taxi day: the same bytes on a cluster as in this process."""
+"""The Beam stages of a shop day and a taxi day: the same bytes on a cluster as in this process.
+
+`make test` runs the shop day on Flink, a few thousand rows; `make test-cluster` everything.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.infra.cluster.conftest import TRIPS, Running
+from tests.infra.cluster.interruption import contents
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHOP_ROWS = 3000
-DIFFERENT = {"saved_model.pb", "fingerprint.pb"}
-"""TensorFlow numbers the functions of a SavedModel as it meets them in the process."""
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-    return {name: path.read_bytes() for name, path in sorted(found.items()) if path.name not in DIFFERENT}
 
 
 def check_day(cluster: Running, folder: Path, *options: str, files: int) -> None:
@@ -28,7 +25,7 @@ def check_day(cluster: Running, folder: Path, *options: str, files: int) -> None
     assert contents(folder / cluster.kind) == local
 
 
-@pytest.fixture(params=["flink", "spark"])
+@pytest.fixture(params=["flink", pytest.param("spark", marks=pytest.mark.e2e)])
 def cluster(request: pytest.FixtureRequest) -> Running:
     found: Running = request.getfixturevalue(request.param)
     return found
@@ -38,12 +35,14 @@ def test_a_shop_day(cluster: Running, tmp_path: Path) -> None:
     check_day(cluster, tmp_path, "--rows", str(SHOP_ROWS), files=49)
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(not TRIPS.exists(), reason="DAYBREAK_TEST_DATA holds no taxi/taxi_trips.csv")
 def test_a_taxi_day(cluster: Running, tmp_path: Path) -> None:
     check_day(cluster, tmp_path, "--pipeline", "taxi", "--rows", str(SHOP_ROWS), files=45)
 
 
-def test_an_analyzer_without_a_kernel(flink: Running, tmp_path: Path) -> None:
+@pytest.mark.e2e
+def test_an_analyzer_without_a_kernel_on_flink(flink: Running, tmp_path: Path) -> None:
     """The stock analysis of TensorFlow Transform, some dozen Beam stages."""
     features = "tests.infra.cluster.per_key.preprocessing_fn"
     check_day(flink, tmp_path, "--rows", str(SHOP_ROWS), "--features", features, files=49)
