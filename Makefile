@@ -28,7 +28,7 @@ status: ## Say whether each service works
 demo: env ## Three simulated days of a shop, each retrained through Airflow; the services stay up
 	@$(DAYBREAK) demo
 
-STORAGE_TESTS := tests/pipelines/test_storage.py tests/components/contract/test_storage.py tests/pipelines/test_node_storage.py
+STORAGE_TESTS := $(addprefix tests/,pipelines/test_storage.py pipelines/test_artifact_store.py pipelines/test_node_storage.py components/contract/test_storage.py)
 
 # One suite per environment: Airflow and TensorFlow cannot share one. Exit code 5 of pytest: nothing to run.
 SUITES := orchestrator:tests/dags services:tests/infra,tests/cli,tests/e2e ml:tests/pipelines,tests/components
@@ -55,7 +55,8 @@ test-cluster: env ## Flink and Spark started, used, killed and stopped (minutes;
 
 test-storage: env ## A real S3 server on loopback: fetched with Maven, pinned, started and stopped (needs a JDK of version 17)
 	@.venvs/ml/bin/python -m tests.s3
-	@.venvs/ml/bin/python -m pytest -q -rs -m "e2e or not e2e" $(STORAGE_TESTS) $(PYTEST_ARGS)
+	@.venvs/ml/bin/python -m pytest -q -rs $(STORAGE_TESTS) $(PYTEST_ARGS)
+	@.venvs/services/bin/python -m pytest -q -rs -m e2e tests/e2e/test_storage.py $(PYTEST_ARGS)
 
 lint: env ## ruff, mypy and the layer contracts
 	@failed=0; bin=.venvs/services/bin; \

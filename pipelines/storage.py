@@ -270,7 +270,19 @@ def remove(uri: str) -> None:
         if found == fs.FileType.File:
             filesystem.delete_file(path)
         elif found == fs.FileType.Directory:
-            filesystem.delete_dir(path)
+            _remove_folder(filesystem, path)
+
+
+def _remove_folder(filesystem: fs.FileSystem, path: str) -> None:
+    """From the inside out: servers that keep objects as files refuse to remove a folder that is not empty."""
+    inside = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    for info in inside:
+        if info.is_file:
+            filesystem.delete_file(info.path)
+    folders = [info.path for info in inside if info.type == fs.FileType.Directory]
+    for folder in (*sorted(folders, reverse=True), path):
+        with contextlib.suppress(FileNotFoundError):  # it went with its last file
+            filesystem.delete_dir(folder)
 
 
 class _GoneError(DataError):

@@ -138,7 +138,7 @@ def s3_server() -> Iterator[Server]:
         "s3proxy.authorization=aws-v2-or-v4\n"
         f"s3proxy.endpoint=http://127.0.0.1:{port}\n"
         f"s3proxy.identity={server.key}\ns3proxy.credential={server.secret}\n"
-        f"jclouds.provider=filesystem\njclouds.filesystem.basedir={folder}/buckets\n"
+        f"jclouds.provider=filesystem-nio2\njclouds.filesystem.basedir={folder}/buckets\n"
     )
     try:
         server.start()

@@ -13,7 +13,7 @@ import pytest
 from pipelines.settings import REPOSITORY
 
 TARGETS = {
-    *("env", "lock", "up", "down", "status", "demo", "test", "test-e2e", "test-cluster"),
+    *("env", "lock", "up", "down", "status", "demo", "test", "test-e2e", "test-cluster", "test-storage"),
     *("lint", "format", "bench", "doctor", "clean"),
 }
 

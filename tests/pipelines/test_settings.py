@@ -21,6 +21,7 @@ def test_expand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, state=tmp_path / "state")
     monkeypatch.setenv("CITY", "chicago")
     monkeypatch.delenv("NOWHERE", raising=False)
+    assert settings.expand("${DAYBREAK_DATA}/shop") == f"{tmp_path}/state/data/shop"
     assert settings.expand("${DAYBREAK_STATE}/${CITY}/{day}.csv") == f"{tmp_path}/state/chicago/{{day}}.csv"
     assert settings.expand("${NOWHERE:-there}/x") == "there/x"
     with pytest.raises(SpecError, match="export NOWHERE="):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipelines.errors import SpecError
-from pipelines.spec import Cluster, ClusterKind, Spec, load_spec, parse_spec
+from pipelines.spec import Cluster, ClusterKind, Spec, load_spec, parse_spec, pipeline_folder
 
 MINIMAL: dict[str, Any] = {
     "name": "toy",
@@ -147,3 +147,10 @@ def test_the_contract_is_light() -> None:
         f"print(sorted({heavy!r} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_credentials_in_a_path_are_refused_and_not_repeated() -> None:
+    text = (pipeline_folder("taxi") / "pipeline.yaml").read_text()
+    with pytest.raises(SpecError, match="must not hold credentials") as caught:
+        parse_spec(text.replace("${DAYBREAK_TAXI_CSV:-taxi_trips.csv}", "s3://KEY:hunter2@bucket/trips.csv"))
+    assert "hunter2" not in str(caught.value) and "s3://***@bucket" in str(caught.value)
