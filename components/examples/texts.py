@@ -21,7 +21,10 @@ def count_values(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
 
 
 def decode_values(values: pa.Array) -> pa.Array:
-    return values.dictionary_decode().cast(_PLAIN) if pa.types.is_dictionary(values.type) else values
+    if not pa.types.is_dictionary(values.type):
+        return values
+    # Widened first: a short dictionary may stand for more than the 2 GiB that narrow offsets reach.
+    return values.dictionary.cast(_PLAIN).take(values.indices)
 
 
 def is_text(column: pa.DataType) -> bool:
