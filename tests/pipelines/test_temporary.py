@@ -45,7 +45,7 @@ def test_a_killed_node_leaves_nothing_to_the_next_try(settings: Settings) -> Non
 
 
 @pytest.mark.slow
-def test_a_node_with_beam_leaves_no_temporary_file(
+def test_a_node_leaves_no_temporary_file(
     settings: Settings, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tfx")

@@ -1,5 +1,6 @@
 """A pipeline of one node that runs on Beam. Without `from __future__ import annotations`: TFX reads them itself."""
 
+import tempfile
 from pathlib import Path
 
 import apache_beam as beam
@@ -16,6 +17,7 @@ def Sum(
     total: OutputArtifact[ExampleStatistics],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
+    tempfile.mkdtemp()  # and leaves it, as AutoGraph does in a process that ends without exit handlers
     with beam_pipeline as pipeline:
         summed = pipeline | beam.Create([1, 2, 3]) | beam.CombineGlobally(sum) | beam.Map(str)
         _ = summed | beam.io.WriteToText(str(Path(total.uri) / "sum.txt"), shard_name_template="")
