@@ -27,8 +27,9 @@ from pipelines.spec import Cluster, ClusterKind
 
 CLUSTER_VARIABLE = "DAYBREAK_CLUSTER"
 CONNECT_SECS = 5.0
-ENVIRONMENT_CACHE_MILLIS = 10_000
-"""Longer than a short stage, and shorter than the restarts of a Flink job: until then they get a worker that died again."""
+ENVIRONMENT_CACHE_MILLIS = 3_000
+"""Shorter than the pause before Flink starts a job again (`infra.cluster.flink`): else that job gets the workers of the
+last one back, the one that died among them, as long as there are attempts."""
 
 # Nobody is shipped anything: without an image, every node packs TFX for its workers first, a second each.
 _NOTHING_SHIPPED = "--sdk_container_image=none"
