@@ -100,7 +100,7 @@ def test_a_file_is_read_in_ranges_and_its_version_follows_its_content(bucket: st
 
 def test_files_go_there_and_back_and_away(bucket: str, tmp_path: Path) -> None:
     folder = f"s3://{bucket}/folder/17"
-    contents = {"a": b"a", "deep/b": b"", "deep/c": bytes(6 * 2**20)}
+    contents = {"a": b"a", "deep/b": b"", "deep/c": bytes(6 * 2**20)} | {f"many/{n}": b"x" for n in range(30)}
     for name, content in contents.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
