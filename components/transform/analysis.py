@@ -177,7 +177,7 @@ class _Interpreter(nodes.Visitor):  # type: ignore[misc]
         config = input_config(self._trace.schema, names)
         identity = partial(identity_of, self._trace, model, bindings, needed, measures, config)
         merged = self._run(PhaseKernel(model, config, measures), identity)
-        return {measure.label: partial for measure, partial in zip(measures, merged, strict=True)}
+        return {measure.label: found for measure, found in zip(measures, merged, strict=True)}
 
     def _model(
         self, tensors: Mapping[str, Any], bindings: Sequence[Binding]
