@@ -17,45 +17,25 @@ import functools
 import glob
 import io
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
-from pipelines.errors import DataError, ResourceError, SpecError, TransientError
+from pipelines.errors import ResourceError, SpecError
+from pipelines.storage_errors import FIXES, URI, GoneError, explained, no_bucket, s3_endpoint
 
 SCHEMES = ("s3", "gs", "hdfs")
-_URI = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[^/]*)/?(?P<key>.*)", re.DOTALL)
 _READ_AHEAD_BYTES = 4 * 2**20
 _CHUNK_BYTES = 2**20
 _COPIES_AT_ONCE = 8
 _CONNECT_SECS, _REQUEST_SECS, _TRIES = 5, 60, 4
-
-_CODE = re.compile(r"AWS Error (\w+)|google::cloud::Status\((\w+)")
-_DENIED = {
-    "ACCESS_DENIED",
-    "EXPIRED_TOKEN",
-    "INVALID_ACCESS_KEY_ID",
-    "INVALID_CLIENT_TOKEN_ID",
-    "INVALID_SIGNATURE",
-    "MISSING_AUTHENTICATION_TOKEN",
-    "PERMISSION_DENIED",
-    "SIGNATURE_DOES_NOT_MATCH",
-    "UNAUTHENTICATED",
-    "UNRECOGNIZED_CLIENT",
-}
-_FIXES = {
-    "s3": "export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, of a user who may read and write there",
-    "gs": "run `gcloud auth application-default login`, or export GOOGLE_APPLICATION_CREDENTIALS=<file>",
-    "hdfs": "log in with kinit, or ask for the right to read and write there",
-}
 
 
 @dataclass(frozen=True, order=True)
@@ -119,14 +99,14 @@ def is_remote(place: str) -> bool:
     Raises:
         SpecError: a scheme that is not supported, or credentials in the URI.
     """
-    found = _URI.match(place)
+    found = URI.match(place)
     if found is None:
         return False
     scheme, host = found["scheme"], found["host"]
     if "@" in host:
         raise SpecError(
             f"a URI must not hold credentials. Received: {scheme}://***@{host.rpartition('@')[2]}/…",
-            fix=f"remove them from the URI; {_FIXES.get(scheme, _FIXES['s3'])}",
+            fix=f"remove them from the URI; {FIXES.get(scheme, FIXES['s3'])}",
         )
     if scheme not in SCHEMES:
         raise SpecError(
@@ -165,7 +145,7 @@ def _remote_matches(pattern: str) -> list[RemoteFile]:
     start = pattern.removesuffix(path)
     files = [RemoteFile(start + info.path) for info in filesystem.get_file_info(sorted(found)) if info.is_file]
     if not files and filesystem.get_file_info(bucket or "/").type == fs.FileType.NotFound:
-        raise _no_bucket(pattern)
+        raise no_bucket(pattern)
     return files
 
 
@@ -253,7 +233,7 @@ def read_bytes(uri: str) -> bytes | None:
     try:
         with explained(uri), _opened(uri) as file:
             return bytes(file.read())
-    except _GoneError:
+    except GoneError:
         return None
 
 
@@ -289,56 +269,6 @@ def _remove_folder(filesystem: fs.FileSystem, path: str) -> None:
             filesystem.delete_dir(folder)
 
 
-class _GoneError(DataError):
-    """Of a file that is not there."""
-
-
-@contextlib.contextmanager
-def explained(place: str) -> Iterator[None]:
-    """Turns an error of a storage into one that says what to do. Those of local files pass, and of wrong content too.
-
-    Raises:
-        DataError: the file is gone.
-        SpecError: no such bucket, or not allowed.
-        TransientError: it does not answer, or fails in another way: worth another try.
-    """
-    try:
-        yield
-    except OSError as error:
-        if not _URI.match(place):
-            raise
-        _raise(error, place)
-
-
-def _raise(error: OSError, place: str) -> NoReturn:
-    """From None: what a server says of a refused signature is not for a log."""
-    if isinstance(error, FileNotFoundError):
-        raise _GoneError("there is no such file", fix="load it again", place=place) from None
-    found = _CODE.search(str(error))
-    if found is None and not any(words in str(error) for words in ("HDFS", "hdfs", "S3", "GCS")):
-        raise error
-    code = next(filter(None, found.groups())) if found else "unknown error"
-    scheme = place.partition(":")[0]
-    if code == "NO_SUCH_BUCKET":
-        raise _no_bucket(place) from None
-    if code in _DENIED:
-        raise SpecError(f"the storage refuses access. Received: {code}", fix=_FIXES[scheme], place=place) from None
-    raise TransientError(
-        f"the storage does not answer as it should. Received: {code}{_endpoint(scheme)}",
-        fix="check the endpoint and the network, then run the node again",
-        place=place,
-    ) from None
-
-
-def _no_bucket(place: str) -> SpecError:
-    return SpecError("there is no such bucket", fix="create it, or correct the URI", place=place)
-
-
-def _endpoint(scheme: str) -> str:
-    endpoint = _s3_endpoint() if scheme == "s3" else ""
-    return f" from {urlsplit(endpoint).hostname}:{urlsplit(endpoint).port or ''}".rstrip(":") if endpoint else ""
-
-
 def _opened(uri: str) -> pa.NativeFile:
     filesystem, path = _located(uri)
     return filesystem.open_input_file(path)
@@ -347,7 +277,7 @@ def _opened(uri: str) -> pa.NativeFile:
 def _located(uri: str) -> tuple[fs.FileSystem, str]:
     """The file system and the path in it."""
     is_remote(uri)
-    found = _URI.match(uri)
+    found = URI.match(uri)
     assert found is not None
     start = "" if found["scheme"] == "hdfs" else found["host"]
     with explained(uri):
@@ -371,7 +301,7 @@ def _filesystem(scheme: str, host: str) -> fs.FileSystem:
 
 
 def _s3(bucket: str) -> fs.S3FileSystem:
-    endpoint = urlsplit(_s3_endpoint())
+    endpoint = urlsplit(s3_endpoint())
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
         region = "us-east-1" if endpoint.netloc else fs.resolve_s3_region(bucket)
@@ -383,17 +313,6 @@ def _s3(bucket: str) -> fs.S3FileSystem:
         request_timeout=_REQUEST_SECS,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_TRIES),
     )
-
-
-def _s3_endpoint() -> str:
-    """As AWS's own tools read it."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    if endpoint and not re.match(r"https?://[^/@]+/?$", endpoint):
-        raise SpecError(
-            "AWS_ENDPOINT_URL must be http(s)://host:port, without credentials or path",
-            fix="export AWS_ENDPOINT_URL=https://storage.example.com:9000",
-        )
-    return endpoint
 
 
 def forget_connections() -> None:

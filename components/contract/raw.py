@@ -10,7 +10,8 @@ from typing import Protocol
 import pyarrow as pa
 
 from pipelines.errors import DataError
-from pipelines.storage import File, explained, size_of
+from pipelines.storage import File, size_of
+from pipelines.storage_errors import explained
 
 LINE = "_line"
 """The line of a row or of what is none, where a format has lines."""

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("pyarrow")
 
 from pipelines import storage
-from pipelines.errors import DataError, SpecError, TransientError
+from pipelines.errors import DataError, ResourceError, SpecError, TransientError
 from pipelines.storage import RemoteFile, is_remote, matching
 from tests.s3 import Server, free_port
 
@@ -60,7 +60,7 @@ def test_a_storage_that_is_down_is_worth_another_try(monkeypatch: pytest.MonkeyP
 def test_hdfs_without_its_library_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("HADOOP_HOME", "ARROW_LIBHDFS_DIR"):
         monkeypatch.setenv(name, str(tmp_path))
-    with pytest.raises(storage.ResourceError, match="needs Hadoop's native library"):
+    with pytest.raises(ResourceError, match="needs Hadoop's native library"):
         matching("hdfs://namenode:8020/a")
 
 
