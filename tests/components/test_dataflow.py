@@ -99,7 +99,7 @@ def test_the_graph_on_every_row_group(
     monkeypatch.setattr(transform_executor.Analysis, "model", lambda self, run: model)
     monkeypatch.setattr(transform_executor, "_publish", lambda *given: None)
     transform(tmp_path, arguments, features.moments, target="dry")
-    check(pipelines, "Apply/ParDo(_TransformRowGroup)")
+    check(pipelines, "Apply/Concurrently")
 
 
 def transform(folder: Path, arguments: list[str], function: Any, *, target: str = "transformed") -> running.Made:

@@ -17,4 +17,4 @@ def test_declares_inputs_outputs_and_parameters() -> None:
     assert set(train.inputs) == {"examples", "transform_graph", "schema"}
     assert train.outputs["model"].type is standard_artifacts.Model
     assert train.outputs["model_run"].type is standard_artifacts.ModelRun
-    assert train.exec_properties == {"pipeline": "tiny", "train": "{}", "label": "clicked"}
+    assert train.exec_properties == {"pipeline": "tiny", "train": "{}", "label": "clicked", "weight": None}
