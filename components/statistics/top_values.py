@@ -29,6 +29,7 @@ HASHES_KEPT = 16_384
 LONGEST_BYTES = 1024
 """As TFDV: longer values are counted as one."""
 _OPTIONS = tfdv.StatsOptions()
+_RANKS = max(_OPTIONS.num_top_values, _OPTIONS.num_rank_histogram_buckets)
 
 
 @dataclass
@@ -127,8 +128,17 @@ def _most_frequent(values: pa.Array, counts: npt.NDArray[np.int64]) -> tuple[pa.
     return values.take(pa.array(kept)), counts[kept]
 
 
+def _first_ranks(values: pa.Array, counts: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    """All that TFDV may show, ties of the last one too: it sorts and decodes whatever it gets, one by one."""
+    if len(counts) <= _RANKS:
+        return values, counts
+    shown = counts >= np.partition(counts, -_RANKS)[-_RANKS]
+    return values.filter(pa.array(shown)), counts[shown]
+
+
 def _feature(name: str, found: ValueCounts) -> statistics_pb2.FeatureNameStatistics:
-    pairs = zip(found.values.to_pylist(), found.counts.tolist(), strict=True)
+    values, counts = _first_ranks(found.values, found.counts)
+    pairs = zip(values.to_pylist(), counts.tolist(), strict=True)
     return top_k_uniques_stats_util.make_feature_stats_proto_topk_uniques(
         feature_path=types.FeaturePath([name]),
         num_top_values=_OPTIONS.num_top_values,

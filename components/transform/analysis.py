@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from components.transform.freezing import freeze
 from components.transform.graph import Frozen, Saved, input_config
 from components.transform.identity import identity_of
 from components.transform.measures import Combined, Counted, CountedColumn, Measure, PhaseKernel
-from components.transform.tracing import Binding, Trace
+from components.transform.tracing import Binding, Model, Trace
 
 Run = Callable[[Kernel[RowGroup, Any], Callable[[], str]], Any]
 """Aggregates the analysed row groups by a kernel. The other argument gives a digest of all that decides its results."""
@@ -48,9 +47,9 @@ class Analysis:
         self.unsupported = planner.unsupported
         """Analyzers without a kernel: with one of them, all are left to TensorFlow Transform."""
 
-    def model(self, run: Run) -> Path:
+    def model(self, run: Run) -> Model:
         """Runs every phase; the SavedModel with all constants."""
-        model: Path = nodes.Traverser(_Interpreter(self._trace, self.phases, run)).visit_value_node(self._root)
+        model: Model = nodes.Traverser(_Interpreter(self._trace, self.phases, run)).visit_value_node(self._root)
         return model
 
 
@@ -187,5 +186,5 @@ class _Interpreter(nodes.Visitor):  # type: ignore[misc]
             return None, []
         if frozen := freeze(self._trace, bindings, tensors):
             return frozen, list(dict.fromkeys(feed.column for feed in frozen.feeds))
-        saved = Saved(self._trace.write_model(bindings, tensors), tuple(tensors))
+        saved = Saved(self._trace.write_model(bindings, tensors).path, tuple(tensors))
         return saved, self._trace.input_names(tensors)

@@ -14,8 +14,8 @@ from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 from components.concurrency import Concurrently
 from components.examples.records import RowGroup, read, read_weights
 from components.transform.blocks import Columns, lay_out, write_shard
-from components.transform.graph import Graph, Saved, input_config
-from components.transform.tracing import Trace, output_shapes
+from components.transform.graph import Graph, Live, Saved, input_config
+from components.transform.tracing import Model, Trace, output_shapes
 from pipelines.errors import UserCodeError, bounded
 
 
@@ -32,7 +32,7 @@ class Apply(beam.PTransform):  # type: ignore[misc]
     def __init__(
         self,
         trace: Trace,
-        model: Path,
+        model: Model,
         splits: Mapping[str, Sequence[RowGroup]],
         output: Path,
         *,
@@ -48,7 +48,10 @@ class Apply(beam.PTransform):  # type: ignore[misc]
         shapes = output_shapes(trace.outputs, place="")
         config = input_config(trace.schema, trace.input_names(trace.outputs))
         columns = lay_out({**shapes, weight: ((), "float32")} if weight else shapes)
-        self._transform = _TransformRowGroup(Saved(model, tuple(shapes)), config, columns, output, weight)
+        self._transform = _TransformRowGroup(Saved(model.path, tuple(shapes)), config, columns, output, weight)
+        live = Live(model.module, tuple(shapes)) if model.module else None
+        self._graph = self._transform.load(live) if live else None
+        """Workers of this process find it; it is theirs as long as we hold it."""
 
     def expand(self, begin: Any) -> Any:
         return begin | "RowGroups" >> beam.Create(self._work) | Concurrently(self._transform)
@@ -63,7 +66,12 @@ class _TransformRowGroup(beam.DoFn):  # type: ignore[misc]
         self._shared = Shared()
 
     def setup(self) -> None:
-        self._graph = self._shared.acquire(lambda: Graph(self._model, self._config))
+        self._graph = self.load(self._model)
+
+    def load(self, model: Saved | Live) -> Graph:
+        """Once per process, from whichever is asked for first."""
+        graph: Graph = self._shared.acquire(lambda: Graph(model, self._config))
+        return graph
 
     def process(self, work: _Work) -> None:
         batch = read(work.row_group, self._config.arrow_schema.names, encoded=True)

@@ -30,7 +30,7 @@ from components.transform.analysis import Analysis
 from components.transform.application import Apply
 from components.transform.blocks import describe
 from components.transform.measures import run_with_beam
-from components.transform.tracing import Trace, import_function, require_free, trace
+from components.transform.tracing import Model, Trace, import_function, require_free, trace
 from pipelines.errors import DataError, bounded
 
 ANALYZED = "train"
@@ -62,17 +62,20 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
             schema = _read_schema(Path(artifact_utils.get_single_uri(input_dict["schema"])))
             traced = trace(import_function(path), schema, folder, place=path.rpartition(".")[0])
             require_free(traced.outputs, weight, place=path.rpartition(".")[0])
-            _publish(self._analyze(traced, _analyzed(examples, sample), splits[ANALYZED]), traced, graph)
-        self._apply(traced, graph / tft.TFTransformOutput.TRANSFORM_FN_DIR, splits, Path(output.uri), weight=weight)
+            model = self._analyze(traced, _analyzed(examples, sample), splits[ANALYZED])
+            _publish(model.path, traced, graph)
+        published = model._replace(path=graph / tft.TFTransformOutput.TRANSFORM_FN_DIR)
+        self._apply(traced, published, splits, Path(output.uri), weight=weight)
         describe(output, split_names=list(splits), span=examples.span)
 
     def _apply(
-        self, traced: Trace, model: Path, splits: Mapping[str, list[RowGroup]], output: Path, *, weight: str | None
+        self, traced: Trace, model: Model, splits: Mapping[str, list[RowGroup]], output: Path, *, weight: str | None
     ) -> None:
+        apply = Apply(traced, model, splits, output, weight=weight)  # it holds the graph until the pipeline is done
         with self._make_beam_pipeline() as pipeline:
-            _ = pipeline | Apply(traced, model, splits, output, weight=weight)
+            _ = pipeline | apply
 
-    def _analyze(self, traced: Trace, examples: Artifact, groups: list[RowGroup]) -> Path:
+    def _analyze(self, traced: Trace, examples: Artifact, groups: list[RowGroup]) -> Model:
         """The SavedModel with all constants."""
         analysis = Analysis(traced)
         if analysis.unsupported:

@@ -14,9 +14,12 @@ import tensorflow as tf
 from tensorflow.python.eager import wrap_function
 from tensorflow.python.eager.lift_to_graph import UnliftableError
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tensorflow_transform import analyzer_nodes, impl_helper, schema_inference, tf2_utils
+from tensorflow_transform import analyzer_nodes, graph_context, impl_helper, schema_inference, tf2_utils
+from tensorflow_transform.saved import saved_transform_io_v2
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 
+_FUNCTION = "transform_fn"
+"""Its name in the SavedModel, which TensorFlow Transform looks for."""
 PreprocessingFn = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -29,8 +32,8 @@ def export(
     fingerprint: Mapping[str, Any],
     constants: Mapping[str, tf.Tensor],
     fetches: Mapping[str, str],
-) -> None:
-    """`impl_helper.trace_and_write_v2_saved_model`, with one trace instead of two.
+) -> tf.Module:
+    """`impl_helper.trace_and_write_v2_saved_model`, with one trace instead of two; what was written, ready to run.
 
     Args:
         folder: for temporary assets.
@@ -44,18 +47,36 @@ def export(
         returned.update(outputs := function(inputs))
         return outputs
 
-    traced = impl_helper._trace_and_write_transform_fn(
-        str(path), recording, specs, str(folder), constants, fetches, save_options=None
-    )
+    context = graph_context.TFGraphContext(tf.Module(), temp_dir=str(folder), evaluated_replacements=constants)
+    transform = impl_helper.get_traced_transform_fn(recording, specs, context, output_keys_to_name_map=fetches)
+    module: tf.Module = context.module_to_export
+    traced = saved_transform_io_v2.write_v2_saved_model(module, transform, _FUNCTION, str(path))
     inputs = tf2_utils.get_structured_inputs_from_func_graph(traced.graph)
     impl_helper._validate_analyzers_fingerprint(fingerprint, traced.graph, inputs)
     if traced.graph.get_collection(analyzer_nodes.TENSOR_REPLACEMENTS):
-        return
+        return module
     try:
         metadata = dataset_metadata.DatasetMetadata(_schema(traced, returned))
     except UnliftableError:  # an annotation that takes rows
         metadata = impl_helper._trace_and_get_metadata(traced, inputs, function, str(folder), constants)
     metadata_io.write_metadata(metadata, str(path / impl_helper.METADATA_DIR_NAME))
+    return module
+
+
+class Exported(saved_transform_io_v2.SavedModelLoader):  # type: ignore[misc]
+    """What loading the SavedModel of a module would give, in the process that wrote it."""
+
+    def __init__(self, module: tf.Module) -> None:
+        function = getattr(module, _FUNCTION)
+        outputs = tf.nest.pack_sequence_as(function.structured_outputs, function.outputs, expand_composites=True)
+        self._initialize(
+            load_v2_in_compat=False,
+            imported=module,
+            wrapped=function,
+            structured_inputs=tf2_utils.get_structured_inputs_from_func_graph(function.graph),
+            structured_outputs=outputs,
+            outputs_to_inputs_map=saved_transform_io_v2._get_output_to_inputs_map(outputs),
+        )
 
 
 def _schema(traced: Any, outputs: Mapping[str, Any]) -> schema_pb2.Schema:

@@ -10,10 +10,10 @@ import tensorflow_transform.beam as tft_beam
 
 from components.examples.records import RowGroup, read
 from components.transform.graph import input_config
-from components.transform.tracing import Trace
+from components.transform.tracing import Model, Trace
 
 
-def analyze(trace: Trace, row_groups: Sequence[RowGroup], pipeline: beam.Pipeline) -> Path:
+def analyze(trace: Trace, row_groups: Sequence[RowGroup], pipeline: beam.Pipeline) -> Model:
     """The SavedModel with all constants, as `Analysis.model` returns it."""
     config = input_config(trace.schema)
     target = trace.folder / "fallback"
@@ -26,7 +26,7 @@ def analyze(trace: Trace, row_groups: Sequence[RowGroup], pipeline: beam.Pipelin
         )
         found, _ = (batches, config) | tft_beam.AnalyzeDataset(trace.function)
         _ = found | "Write" >> beam.Map(_note, target)
-    return Path(target.read_text(encoding="utf-8"))
+    return Model(Path(target.read_text(encoding="utf-8")), None)
 
 
 def _note(model: str, path: Path) -> None:

@@ -20,6 +20,7 @@ from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 from tfx_bsl.tfxio.tf_example_record import TFExampleBeamRecord
 
+from components.transform.exporting import Exported
 from components.transform.tensors import BatchAdapter
 from pipelines.errors import DataError, UserCodeError
 
@@ -69,10 +70,24 @@ class Saved:
     outputs: tuple[str, ...]
 
     def load(self, columns: Sequence[str]) -> Loaded:
-        model = SavedModelLoader(str(self.path))
-        model.finalize(columns, self.outputs)
-        apply: Loaded = model.apply_transform_model
-        return apply
+        return _finalized(SavedModelLoader(str(self.path)), columns, self.outputs)
+
+
+@dataclass(frozen=True)
+class Live:
+    """A SavedModel in the process that wrote it: loading it again takes as long as writing did."""
+
+    module: tf.Module
+    outputs: tuple[str, ...]
+
+    def load(self, columns: Sequence[str]) -> Loaded:
+        return _finalized(Exported(self.module), columns, self.outputs)
+
+
+def _finalized(model: SavedModelLoader, columns: Sequence[str], outputs: Sequence[str]) -> Loaded:
+    model.finalize(columns, outputs)
+    apply: Loaded = model.apply_transform_model
+    return apply
 
 
 def input_config(schema: schema_pb2.Schema, names: Sequence[str] | None = None) -> TensorAdapterConfig:
@@ -84,7 +99,7 @@ def input_config(schema: schema_pb2.Schema, names: Sequence[str] | None = None) 
 class Graph:
     """Thread-safe: the threads of a process share one."""
 
-    def __init__(self, model: Frozen | Saved, config: TensorAdapterConfig) -> None:
+    def __init__(self, model: Frozen | Saved | Live, config: TensorAdapterConfig) -> None:
         self._adapter = BatchAdapter(config)
         self._apply = model.load(list(config.tensor_representations))
 
@@ -113,8 +128,13 @@ class Graph:
             raise
         except tf.errors.OpError as error:
             raise UserCodeError(
-                f"the graph of `preprocessing_fn` failed: {' '.join(str(error.message).split())[:300]}",
+                f"the graph of `preprocessing_fn` failed: {_without_trace(str(error.message))[:300]}",
                 fix="correct that operation in features.py, or exclude such rows in the contract",
                 place=place,
             ) from error
         return {name: np.asarray(tensor) for name, tensor in found.items()}
+
+
+def _without_trace(message: str) -> str:
+    """A graph that this process has traced tells where each operation was made: dozens of indented lines."""
+    return " ".join(word for line in message.splitlines() if not line.startswith("  ") for word in line.split())

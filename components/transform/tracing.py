@@ -30,6 +30,13 @@ class Binding(NamedTuple):
     """TensorFlow's number of the type."""
 
 
+class Model(NamedTuple):
+    path: Path
+    """Of the SavedModel."""
+    module: tf.Module | None
+    """The same, when this process has made it."""
+
+
 @dataclass(frozen=True)
 class Trace:
     function: PreprocessingFn
@@ -62,11 +69,11 @@ class Trace:
         }
         return source_of(self.graph.get_tensor_by_name(key if ":" in key else f"{key}:0"), plain)
 
-    def write_model(self, bindings: Sequence[Binding], tensors: Mapping[str, Any]) -> Path:
+    def write_model(self, bindings: Sequence[Binding], tensors: Mapping[str, Any]) -> Model:
         """A SavedModel with the constants in place: of `tensors` while analyzers are open, of the outputs at the end."""
         path = self.folder / uuid.uuid4().hex
         plain = all(isinstance(tensor, tf.Tensor) for tensor in tensors.values())
-        export(
+        module = export(
             path,
             self.function,
             self.specs,
@@ -75,7 +82,7 @@ class Trace:
             constants={bound.tensor: tf.constant(bound.value, tf.dtypes.as_dtype(bound.dtype)) for bound in bindings},
             fetches={name: tensor.name for name, tensor in tensors.items()} if plain else {},
         )
-        return path
+        return Model(path, module)
 
 
 def trace(function: PreprocessingFn, schema: schema_pb2.Schema, folder: Path, *, place: str) -> Trace:

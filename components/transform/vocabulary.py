@@ -10,7 +10,7 @@ Order, ties and files are those of TensorFlow Transform: descending by (count, t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,24 +69,27 @@ def write(
     return _write_lines(folder, _lines(_never_empty(counts, options.input_dtype), options), options)
 
 
-def _write_lines(folder: Path, lines: Iterator[bytes], options: VocabularyOrderAndWrite) -> Path:
+def _write_lines(folder: Path, lines: pa.Array, options: VocabularyOrderAndWrite) -> Path:
     if options.file_format == "text":
         path = folder / options.vocab_filename
-        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        one_list = pa.LargeListArray.from_arrays([0, len(lines)], lines)
+        [text] = pc.binary_join(one_list, pa.scalar(b"\n", lines.type))
+        path.write_bytes(text.as_py() + b"\n")
         return path
     path = folder / f"{options.vocab_filename}.tfrecord.gz"
     with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
-        for line in lines:
+        for line in lines.to_pylist():
             writer.write(line)
     return path
 
 
-def _lines(counts: pa.Table, options: VocabularyOrderAndWrite) -> Iterator[bytes]:
-    tokens = counts["token"].to_pylist()
+def _lines(counts: pa.Table, options: VocabularyOrderAndWrite) -> pa.Array:
+    """`[tokens]` large_binary."""
+    tokens = _whole(counts["token"])
     if not options.store_frequency:
-        return iter(tokens)
-    numbers = counts["count"].to_pylist()
-    return (f"{number} ".encode() + token for number, token in zip(numbers, tokens, strict=True))
+        return tokens
+    numbers = zip(counts["count"].to_pylist(), tokens.to_pylist(), strict=True)
+    return pa.array([f"{number} ".encode() + token for number, token in numbers], pa.large_binary())
 
 
 def _as_arrow(values: npt.NDArray[Any]) -> pa.Array:

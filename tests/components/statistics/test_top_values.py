@@ -3,8 +3,11 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from tensorflow_data_validation import types
+from tensorflow_data_validation.utils import top_k_uniques_stats_util
 
 from components.statistics import top_values
 from components.statistics.top_values import TopValues
@@ -63,3 +66,19 @@ def test_a_text_column_without_values_has_no_statistics_of_values() -> None:
     found = TopValues().add_input({}, empty)
     assert not TopValues().extract_output(found).features
     assert counts(TopValues().merge_accumulators([found, partial([b"a"])])) == {"a": 1}
+
+
+def test_tfdv_shows_the_same_of_the_first_ranks_as_of_all_values() -> None:
+    random = np.random.default_rng(3)
+    counts = np.minimum(random.zipf(1.3, 4000), 500)
+    values = [b"%d" % number for number in random.permutation(4000)]
+    accumulator = partial([value for value, count in zip(values, counts, strict=True) for _ in range(count)])
+    [shown] = TopValues().extract_output(accumulator).features
+    pairs = zip(values, counts.tolist(), strict=True)
+    assert shown == top_k_uniques_stats_util.make_feature_stats_proto_topk_uniques(
+        feature_path=types.FeaturePath(["text"]),
+        num_top_values=20,
+        num_rank_histogram_buckets=1000,
+        num_unique=4000,
+        value_count_list=[top_k_uniques_stats_util.FeatureValueCount(*pair) for pair in pairs],
+    )

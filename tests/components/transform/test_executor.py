@@ -5,10 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow_transform as tft
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
 
+from components.transform import graph
 from components.transform.blocks import FILE_FORMAT
+from components.transform.graph import input_config
 from pipelines.errors import DataError, DaybreakError, SpecError, UserCodeError
 from pipelines.node.failures import explain
 from tests.components.transform import features
@@ -142,3 +147,21 @@ def test_equal_bytes_twice_and_with_four_threads(tmp_path: Path, function: Calla
     # Not saved_model.pb: TensorFlow numbers the functions of a SavedModel as it meets them in the process.
     for part in (names.TRANSFORM_FN_DIR + "/assets", names.TRANSFORMED_METADATA_DIR, names.RAW_METADATA_DIR):
         assert contents(made[0].graph / part) == contents(made[1].graph / part) == contents(made[2].graph / part)
+
+
+def test_a_process_applies_the_graph_that_it_wrote_and_what_others_load_does_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> None:
+        raise AssertionError(f"loaded {path}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(graph, "SavedModelLoader", refuse)
+        made = made_in(tmp_path, features.vocabularies)
+    rows = made.rows("eval")
+    config = input_config(text_format.Parse(SCHEMA, schema_pb2.Schema()))
+    loaded = graph.Graph(graph.Saved(made.graph / tft.TFTransformOutput.TRANSFORM_FN_DIR, tuple(rows)), config)
+    [examples] = SPLITS["eval"]
+    found = loaded(examples.select(config.arrow_schema.names), place="")
+    for name, values in rows.items():
+        np.testing.assert_array_equal(values, found[name])
