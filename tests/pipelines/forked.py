@@ -7,6 +7,7 @@ node.wait(), node.output()
 from __future__ import annotations
 
 import faulthandler
+import multiprocessing
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from pipelines.warm_imports import HEAVY
 
 
 class ForkedNode:
@@ -23,30 +26,7 @@ class ForkedNode:
         self._output = output
         self.pid = os.fork()
         if self.pid == 0:
-            self._run(commands, environ)
-
-    def _run(self, commands: Sequence[Sequence[str]], environ: Mapping[str, str]) -> None:
-        code = 99
-        try:
-            with self._output.open("ab") as file:
-                os.dup2(file.fileno(), 1)
-                os.dup2(file.fileno(), 2)
-            sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
-            os.environ.update(environ)
-            faulthandler.disable()
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
-                signal.signal(number, signal.SIG_DFL)
-            from pipelines.node.command import main
-
-            code = 0
-            for argv in commands:
-                code = code or main(argv)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            _run(commands, environ, output)
 
     def wait(self) -> int:
         """Exit code; negative when a signal ended it."""
@@ -57,6 +37,51 @@ class ForkedNode:
 
     def output(self) -> str:
         return self._output.read_text()
+
+
+class FreshNode:
+    """The same, forked from a process that has the imports and never did a thing, as the warm worker's nodes are.
+
+    Polars waits for ever in a fork of a process that used it: its threads are not there.
+    """
+
+    def __init__(self, *commands: Sequence[str], environ: Mapping[str, str], output: Path) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(HEAVY))
+        self._output, self._process = output, context.Process(target=_run, args=(commands, dict(environ), output))
+        self._process.start()
+
+    def wait(self) -> int:
+        self._process.join()
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+    def output(self) -> str:
+        return self._output.read_text()
+
+
+def _run(commands: Sequence[Sequence[str]], environ: Mapping[str, str], output: Path) -> None:
+    code = 99
+    try:
+        with output.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
+        os.environ.update(environ)
+        faulthandler.disable()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
+        from pipelines.node.command import main
+
+        code = 0
+        for argv in commands:
+            code = code or main(argv)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def wait_for(path: Path, *, secs: float = 30) -> str:

@@ -27,7 +27,7 @@ from pipelines.settings import REPOSITORY, Settings
 from pipelines.shop.simulator import write_day
 from pipelines.shop.world import World
 from pipelines.spec import load_spec
-from tests.pipelines.forked import ForkedNode
+from tests.pipelines.forked import FreshNode
 from tests.postgres import Server
 
 pytestmark = pytest.mark.slow
@@ -99,7 +99,7 @@ def test_each_stage_ends_clearly_and_the_next_try_does_only_that_one(
     def run(node: str, run_id: str) -> tuple[int, str]:
         manifest = settings.manifests / "shop.json"
         command = ["run", "--manifest", str(manifest), "--node", node, "--run-id", run_id, "--day", DAY]
-        forked = ForkedNode(command, environ=environ, output=tmp_path / f"{run_id}-{node}")
+        forked = FreshNode(command, environ=environ, output=tmp_path / f"{run_id}-{node}")
         return forked.wait(), forked.output()
 
     for node in NODES:
