@@ -172,24 +172,15 @@ def _describe(spec: Spec, node: str) -> dict[str, Any]:
 
 def _code(name: str) -> dict[str, tuple[str, ...]]:
     """The modules whose source decides what a node makes; stock nodes change with the locked environment only."""
+    row_groups = ("components.aggregation", "components.concurrency", "components.days")
+    examples = ("components.examples.records", "components.examples.texts")
     return {
         "contract": ("components.contract", "components.days", f"pipelines.{name}.expectations"),
-        "examples": ("components.examples", "components.days"),
-        "statistics": (
-            "components.statistics",
-            "components.aggregation",
-            "components.days",
-            "components.examples.records",
-        ),
+        "examples": ("components.examples", *row_groups),
+        "statistics": ("components.statistics", *row_groups, *examples),
         "schema": (),
         "anomalies": ("components.anomalies",),
-        "transform": (
-            "components.transform",
-            "components.aggregation",
-            "components.days",
-            "components.examples.records",
-            f"pipelines.{name}.features",
-        ),
+        "transform": ("components.transform", *row_groups, *examples, f"pipelines.{name}.features"),
         "train": (
             "components.training",
             "components.transform.blocks",
@@ -197,7 +188,7 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             f"pipelines.{name}.features",
         ),
         "champion": ("components.registry",),
-        "evaluate": ("components.evaluation", "components.examples.records"),
+        "evaluate": ("components.evaluation", "components.concurrency", *examples),
         "register": ("components.registry",),
     }
 
