@@ -96,7 +96,7 @@ def prepare(configuration: Configuration, services: Services, *, new_password: b
         if new_password:
             _change_password(data, password=services.secrets.postgres_password, user=user)
         return False
-    with _password_file(services.secrets.postgres_password, user) as password:
+    with _password_file(services.secrets.postgres_password, user, folder=parent) as password:
         _initialise(data, password=password, user=user)
     (parent / IDENTITY_FILE).write_text(secrets.token_hex(8))
     return True
@@ -151,8 +151,9 @@ def _check_version(data: Path) -> None:
 
 
 @contextlib.contextmanager
-def _password_file(password: str, user: pwd.struct_passwd | None) -> Iterator[Path]:
-    with tempfile.NamedTemporaryFile("w", prefix="daybreak-") as file:
+def _password_file(password: str, user: pwd.struct_passwd | None, *, folder: Path) -> Iterator[Path]:
+    """For a moment, where PostgreSQL's user can reach it; the temporary folder may be closed to it."""
+    with tempfile.NamedTemporaryFile("w", prefix=".password-", dir=folder) as file:
         file.write(password)
         file.flush()
         if user:
