@@ -17,6 +17,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -180,7 +181,9 @@ def _lock_file(name: str, target: Target) -> Path:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, cwd=ROOT, env=_environment(), check=False)
+    VENVS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=VENVS) as temporary:  # uv leaves its lock files there
+        done = subprocess.run(command, cwd=ROOT, env={**_environment(), "TMPDIR": temporary}, check=False)
     if done.returncode != 0:
         _stop(
             f"`{' '.join(command)}` ended with {done.returncode}\n  Fix: python3 infra/doctor.py says what this machine lacks"
