@@ -12,6 +12,7 @@ import pytest
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
 from components.transform import executor as transform_executor
+from components.transform.tracing import Model
 from pipelines.cluster import beam_args
 from pipelines.errors import DataError
 from pipelines.settings import REPOSITORY, Settings
@@ -96,7 +97,7 @@ def test_the_graph_on_every_row_group(
     local = transform(tmp_path, running.ONE_WORKER, features.moments)
     pipelines.clear()
     model = local.graph / "transform_fn"
-    monkeypatch.setattr(transform_executor.Analysis, "model", lambda self, run: model)
+    monkeypatch.setattr(transform_executor.Analysis, "model", lambda self, run: Model(model, None))
     monkeypatch.setattr(transform_executor, "_publish", lambda *given: None)
     transform(tmp_path, arguments, features.moments, target="dry")
     check(pipelines, "Apply/Concurrently")
