@@ -6,8 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
-from pathlib import Path
 
+import psutil
 import pytest
 
 from pipelines.outcome import State
@@ -39,10 +39,12 @@ def test_the_same_day_again_reuses_everything_and_adds_no_version(shop: Shop) ->
 
 def test_a_node_killed_while_it_trains_is_tried_again_and_the_day_ends(shop: Shop) -> None:
     name = shop.trigger("killed-node", day=THIRD)
-    shop.until(lambda: shop.outcome_file(name, THIRD, "transform").exists(), "transform", seconds=300)
-    worker = shop.installation.pid("worker")
-    child = shop.until(lambda: _children(worker), "the child that trains")[0]
-    os.kill(child, signal.SIGKILL)
+    transformed = shop.outcome_file(name, THIRD, "transform")
+    shop.until(transformed.exists, "transform", seconds=300)
+    worker, since = psutil.Process(shop.installation.pid("worker")), transformed.stat().st_mtime
+    # The child of transform lives a moment longer than its outcome is there.
+    [child] = shop.until(lambda: _children(worker, since=since), "the child that trains")
+    child.kill()
     assert shop.wait(name) == "success"
     assert max(shop.task_tries(name).values()) == 2
     assert shop.result(name, THIRD, "success").decision["model"]["version"] == "3"
@@ -88,8 +90,8 @@ def test_a_refused_day_has_a_record_and_force_goes_on(shop: Shop) -> None:
     assert shop.result(forced, "2026-01-09", "success").decision["overridden"]
 
 
-def _children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def _children(process: psutil.Process, *, since: float) -> list[psutil.Process]:
+    return [child for child in process.children() if child.create_time() > since]
 
 
 def _spoil(shop: Shop, path: object) -> None:
