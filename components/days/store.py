@@ -48,10 +48,10 @@ class Entry:
     folder: Path
     _files: dict[str, _File]
 
-    @property
-    def digest(self) -> str:
+    def digest_below(self, folder: str) -> str:
         """Of names and contents."""
-        lines = [f"{name} {file.sha256}\n" for name, file in sorted(self._files.items())]
+        files = sorted((name, file) for name, file in self._files.items() if name.startswith(f"{folder}/"))
+        lines = [f"{name} {file.sha256}\n" for name, file in files]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @property

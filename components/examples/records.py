@@ -132,7 +132,7 @@ def row_groups_by_day(folder: Path, split: str, days: Days) -> dict[str, list[Ro
 
 
 def _row_groups_of(path: Path) -> list[RowGroup]:
-    metadata = _readable(path, lambda: pq.read_metadata(path))
+    metadata = readable(path, lambda: pq.read_metadata(path))
     counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     return [RowGroup(str(path), number, count) for number, count in enumerate(counts) if count]
 
@@ -146,7 +146,7 @@ def read(row_group: RowGroup, columns: Sequence[str] | None = None, *, encoded: 
     Raises:
         DataError: the shard is gone or corrupt, or lacks a column.
     """
-    table = _readable(Path(row_group.path), lambda: _read_table(row_group, columns, encoded=encoded))
+    table = readable(Path(row_group.path), lambda: _read_table(row_group, columns, encoded=encoded))
     if columns is not None:
         if missing := sorted(set(columns) - set(table.column_names)):
             raise DataError(
@@ -161,7 +161,7 @@ def read(row_group: RowGroup, columns: Sequence[str] | None = None, *, encoded: 
 
 def read_weights(row_group: RowGroup, column: str) -> npt.NDArray[np.float32]:
     """`[rows]`: 1 where the examples have no such column."""
-    if column not in _readable(Path(row_group.path), lambda: pq.read_schema(row_group.path)).names:
+    if column not in readable(Path(row_group.path), lambda: pq.read_schema(row_group.path)).names:
         return np.ones(row_group.row_count, np.float32)
     return np.asarray(read(row_group, [column]).column(0).flatten(), np.float32)
 
@@ -183,15 +183,18 @@ def _text_paths(metadata: pq.FileMetaData) -> list[str]:
     return [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
 
 
-def _readable(path: Path, reading: Callable[[], _Read]) -> _Read:
+def readable(
+    path: Path, reading: Callable[[], _Read], *, what: str = "a shard of the examples", node: str = "examples"
+) -> _Read:
+    """Raises `DataError` for a file that is damaged or gone: `what` it is, and the `node` that makes it."""
     try:
         return reading()
     except MemoryError:  # Arrow's own one is an ArrowException too
         raise
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"a shard of the examples cannot be read: {' '.join(str(error).split())[:300]}",
-            fix="delete the folder of that artifact, and run the examples node again",
+            f"{what} cannot be read: {' '.join(str(error).split())[:300]}",
+            fix=f"delete the folder of that artifact, and run the {node} node again",
             place=str(path),
         ) from error
 

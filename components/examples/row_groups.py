@@ -7,7 +7,7 @@ _ = pipeline | Split([(groups, {"examples": folder})], data)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +16,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.concurrency import Concurrently
-from components.examples.records import to_lists, write_shard
+from components.examples.records import readable, to_lists, write_shard
 from components.examples.sampling import downsample
 from components.examples.splitting import split_rows
-from pipelines.errors import DataError
 from pipelines.spec import Data
+
+Targets = Mapping[str, Path]
+"""Folder of the shards by output: `examples`, and `sample` when the spec asks for one."""
+
+_readable = partial(readable, what="the rows of the contract", node="contract")
 
 
 def raw_row_groups(paths: Sequence[Path]) -> Iterator[tuple[str, int]]:
     """(file, row group) of a RawDay in input order: it names the shards, so that they never depend on the workers."""
     for path in paths:
-        with _readable(path):
-            metadata = pq.read_metadata(path)
+        metadata = _readable(path, partial(pq.read_metadata, path))
         for number in range(metadata.num_row_groups):
             if metadata.row_group(number).num_rows:
                 yield str(path), number
 
 
-Targets = Mapping[str, Path]
-"""Folder of the shards by output: `examples`, and `sample` when the spec asks for one."""
-
-
 def _read(path: str, group: int, columns: list[str]) -> pa.Table:
-    with _readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        return file.read_row_group(group, columns=columns, use_threads=False)
+    def reading() -> pa.Table:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read_row_group(group, columns=columns, use_threads=False)
 
-
-@contextmanager
-def _readable(path: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except MemoryError:  # Arrow's own one is an ArrowException too
-        raise
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"the rows of the contract cannot be read: {' '.join(str(error).split())[:300]}",
-            fix="delete the folder of that artifact, and run the contract node again",
-            place=str(path),
-        ) from error
+    return _readable(Path(path), reading)
 
 
 class Split(beam.PTransform):  # type: ignore[misc]

@@ -53,7 +53,7 @@ def _side_by_side(entries: Sequence[Entry], output: str, days: Days, splits: Seq
     listed: list[Day] = []
     for day, entry, count in zip(days.days, entries, counts, strict=True):
         first = sum(one.count for one in listed)
-        listed.append(Day(day=day.day, digest=entry.digest, first=first, count=count))
+        listed.append(Day(day=day.day, digest=entry.digest_below(output), first=first, count=count))
         for split in splits:
             for number, path in enumerate(shards(entry.folder / output, split)):
                 place(path, target / f"Split-{split}" / shard_name(first + number, sum(counts)))

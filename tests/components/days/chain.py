@@ -97,15 +97,27 @@ def run(folder: Path, declared: dict[str, Any], *, day: str = DAYS[-1], patch: p
         (folder / "schema" / "schema.pbtxt").write_text(SCHEMA)
         context = BaseBeamExecutor.Context(beam_pipeline_args=RUNNER)
         properties = {"data": Data.model_validate(declared).model_dump_json()}
-        ExamplesExecutor(context).Do({"rows": [contract.outputs["rows"]]}, {"examples": [examples]}, properties)
+        sample = (
+            {"sample": [_at(standard_artifacts.Examples(), folder / "sample")]} if declared.get("downsample") else {}
+        )
+        outputs = {"examples": [examples], **sample}
+        ExamplesExecutor(context).Do({"rows": [contract.outputs["rows"]]}, outputs, properties)
         StatisticsExecutor(context).Do({"examples": [examples]}, {"statistics": [statistics]}, {})
         TransformExecutor(context).Do(
-            {"examples": [examples], "schema": [schema]},
+            {"examples": [examples], "schema": [schema], **sample},
             {"transform_graph": [graph], "transformed_examples": [transformed]},
-            {"preprocessing_fn": PATH},
+            {"preprocessing_fn": PATH, **({"weight": "example_weight"} if sample else {})},
         )
     # A SavedModel holds its date of making.
-    compared = ("rows/", "quarantine/", "examples/", "statistics/", "transformed/", "graph/transform_fn/assets/")
+    compared = (
+        "rows/",
+        "quarantine/",
+        "examples/",
+        "sample/",
+        "statistics/",
+        "transformed/",
+        "graph/transform_fn/assets/",
+    )
     every = contents(str(folder))
     return Found(contract, {name: of for name, of in every.items() if name.startswith(compared)}, counting.work)
 

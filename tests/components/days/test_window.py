@@ -49,3 +49,22 @@ def test_a_window_costs_one_day_and_has_the_bytes_of_a_cold_run(
 
     monkeypatch.setenv("DAYBREAK_STATE", str(tmp_path / "elsewhere"))
     assert at("cold", DAYS[4]).contents == late.contents != second.contents == again.contents
+
+
+@pytest.mark.slow
+def test_a_sample_of_a_window_is_that_of_a_cold_run_and_leaves_the_statistics_alone(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at(folder: str, keep: float) -> Found:
+        declared = {**spec(raw), "downsample": {"keep_negatives": keep}}
+        return run(tmp_path / folder, declared, patch=monkeypatch)
+
+    half = at("half", 0.5)
+    less = at("less", 0.25)
+    assert less.work["split"] == WINDOW * GROUPS
+    assert less.work["statistics"] == 0  # of all rows, which are the same
+    assert less.work["analyzed"] > 0
+    assert less.contents != half.contents
+
+    monkeypatch.setenv("DAYBREAK_STATE", str(tmp_path / "elsewhere"))
+    assert at("cold", 0.25).contents == less.contents
