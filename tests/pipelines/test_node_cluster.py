@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.compile import compile_pipeline
+from pipelines.node.command import main
 from pipelines.settings import Settings
 from pipelines.spec import load_spec
 from tests.pipelines.forked import ForkedNode
@@ -43,3 +44,9 @@ def test_the_same_compiled_node_runs_elsewhere_and_hits_the_same_cache(
     code, output = run(settings, url, "hit", tmp_path)
     assert code == 0, output
     assert "hit because inputs, parameters and code equal" in output
+
+
+def test_an_unknown_cluster_is_refused_with_the_names_of_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run-all", "--manifest", "m", "--run-id", "r", "--day", "2026-01-05", "--cluster", "mars"])
+    assert "(choose from 'local', 'flink', 'spark', 'dataflow')" in capsys.readouterr().err
