@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, run_all):
         command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a runtime parameter")
         command.add_argument("--skip-cache", action="store_true", help="execute although the cache has the answer")
-        command.add_argument("--cluster", choices=[kind.value for kind in ClusterKind], default="", help="instead of the spec's")
+        command.add_argument(
+            "--cluster", choices=[kind.value for kind in ClusterKind], default="", help="instead of the spec's"
+        )
         command.add_argument("--verbose", action="store_true", help="show TFX's own log")
 
     conclude = commands.add_parser("conclude", help="write the decision record of a run that ended")
