@@ -35,7 +35,7 @@ NOTES = (
     "Polars and DuckDB count distinct values exactly and write Parquet; TFX's Transform computes no statistics. TFX's "
     "later stages read what its CSV ExampleGen wrote, since the Parquet one loses every 0.",
     "TFX ran once, and not at 5M rows: its ExampleGen holds them in memory.",
-    "Evaluate scores a model that was trained on a small day.",
+    "Evaluate scores a model that was trained on a small day. It and the window take minutes at 1M rows: there they run once.",
     "The window: seven days, each with as many rows as the table says, on the day after the first full one. Contract, "
     "examples, statistics and analysis; applying the graph to all seven days, whose vocabularies are new, is apart.",
 )
@@ -87,14 +87,6 @@ class Results:
         runs = [self.of(rows, side, stage, cores) for stage in stages]
         return [sum(getattr(found, what) for found in one) for one in zip(*runs, strict=False)]
 
-    def peaks(self, rows: int, side: str, stages: Sequence[str], *, imports: bool) -> list[float]:
-        """GiB per repeat, of the stage that needs most; without imports, what it takes beyond them."""
-        runs = [self.of(rows, side, stage) for stage in stages]
-        return [
-            max(found.peak_bytes - (0 if imports else found.startup_bytes) for found in one) / GIB
-            for one in zip(*runs, strict=False)
-        ]
-
 
 def figures_of(measurements: Sequence[Measurement]) -> dict[str, Figure]:
     """Those for which everything was measured."""
@@ -107,8 +99,8 @@ def figures_of(measurements: Sequence[Measurement]) -> dict[str, Figure]:
         found[f"next day of a window, {_size(rows)} rows a day"] = _window(results, rows, "")
         found[f"the same with the graph applied, {_size(rows)} rows a day"] = _window(results, rows, "_applied")
     for smaller, larger in zip(results.sizes, results.sizes[1:], strict=False):
-        found[f"peak memory, {_size(larger)} rows"] = _memory(results, smaller, larger, imports=True)
-        found[f"the same without imports, {_size(larger)} rows"] = _memory(results, smaller, larger, imports=False)
+        for stage in OURS:
+            found[f"peak memory of {stage}, {_size(larger)} rows"] = _memory(results, stage, smaller, larger)
     return {name: figure for name, figure in found.items() if figure is not None}
 
 
@@ -147,12 +139,12 @@ def _window(results: Results, rows: int, last: str) -> Figure | None:
     return Figure(unit="CPU s", ours=ours, peers=peers, goal=None if last else {"one day alone": WINDOW_TO_ONE_DAY})
 
 
-def _memory(results: Results, smaller: int, larger: int, *, imports: bool) -> Figure | None:
-    ours, before = (results.peaks(rows, "ours", OURS, imports=imports) for rows in (larger, smaller))
+def _memory(results: Results, stage: str, smaller: int, larger: int) -> Figure | None:
+    ours, before = ([one.peak_bytes / GIB for one in results.of(rows, "ours", stage)] for rows in (larger, smaller))
     if not ours or not before:
         return None
     peer = f"Daybreak, {_size(smaller)} rows"
-    return Figure(unit="GiB", ours=ours, peers={peer: before}, goal={peer: MEMORY_GROWTH} if imports else None)
+    return Figure(unit="GiB", ours=ours, peers={peer: before}, goal={peer: MEMORY_GROWTH})
 
 
 def tables_of(measurements: Sequence[Measurement]) -> list[Table]:
