@@ -1,0 +1,45 @@
+"""The spec of one pipeline: `pipelines/<name>/pipeline.yaml`, frozen and self-checking.
+
+    from pipelines.spec import load_spec
+
+    spec = load_spec("shop")
+    spec.data.label, spec.train.epochs
+    print(spec.model_dump_json(indent=2))
+
+Every problem names file, path, what is allowed, what was received and the fix; all problems come in one error.
+Importable in every environment: pydantic and PyYAML only.
+"""
+
+from __future__ import annotations
+
+from pipelines.spec.base import Frozen
+from pipelines.spec.data import ColumnType, Data, Downsample, Images
+from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
+from pipelines.spec.model import Bound, Change, Drift, Evaluate, StrategyName, Train
+from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Schedule
+from pipelines.spec.source import Source
+from pipelines.spec.whole import Spec
+
+__all__ = [
+    "Bound",
+    "Budget",
+    "Change",
+    "Cluster",
+    "ClusterKind",
+    "ColumnType",
+    "Data",
+    "Downsample",
+    "Drift",
+    "Evaluate",
+    "Frozen",
+    "Images",
+    "Resources",
+    "Schedule",
+    "Source",
+    "Spec",
+    "StrategyName",
+    "Train",
+    "load_spec",
+    "parse_spec",
+    "pipeline_folder",
+]
