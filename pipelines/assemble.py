@@ -188,7 +188,14 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             f"pipelines.{name}.features",
         ),
         "champion": ("components.registry",),
-        "evaluate": ("components.evaluation", "components.concurrency", *examples),
+        "evaluate": (
+            "components.evaluation",
+            "components.aggregation",
+            "components.concurrency",
+            "components.transform.graph",
+            "components.transform.tensors",
+            *examples,
+        ),
         "register": ("components.registry",),
     }
 

@@ -1,14 +1,14 @@
-"""Scores both models, lets TFMA measure, judges, and writes for people, for the next node and for TFX."""
+"""Scores both models, measures, judges, and writes for people, for the next node, for TFX and for TFMA's viewers."""
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import tensorflow as tf
-import tensorflow_model_analysis as tfma
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.components.evaluator import constants
@@ -16,13 +16,16 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
+from components.aggregation import Aggregate
 from components.concurrency import Concurrently
 from components.decision.report import GateReport, Verdict
 from components.evaluation.checks import judge
-from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, eval_config, read_calibration, read_table
+from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, check_names, read_calibration, read_table
 from components.evaluation.readable import write_readable
-from components.evaluation.scoring import Score, Scoring, load_model
-from components.examples.records import RowGroup, read, row_groups, serialize
+from components.evaluation.scoring import Score, Scoring
+from components.evaluation.sums import SliceSums, Sums
+from components.evaluation.viewers import Viewers
+from components.examples.records import RowGroup, read, row_groups
 from components.tracking import current
 from pipelines.spec import Evaluate
 
@@ -40,10 +43,11 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
         exec_properties: dict[str, Any],
     ) -> None:
         evaluate = Evaluate.model_validate_json(exec_properties["evaluate"])
+        check_names(evaluate.metrics)
         groups = row_groups(Path(artifact_utils.get_single_uri(input_dict["examples"])), SPLIT)
         scoring = _scoring(input_dict, evaluate, label=str(exec_properties["label"]))
         champion, unusable = _champion_name(input_dict), ""
-        if CHAMPION in scoring.models and (unusable := _why_unusable(scoring.models[CHAMPION], groups)):
+        if CHAMPION in scoring.models and (unusable := _why_unusable(scoring, groups)):
             scoring = replace(scoring, models={CANDIDATE: scoring.models[CANDIDATE]})
         folder = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
         table = self._measure(groups, scoring, evaluate, folder)
@@ -52,25 +56,42 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
         _track(report, table)
 
     def _measure(self, groups: list[RowGroup], scoring: Scoring, evaluate: Evaluate, folder: Path) -> dict[str, Slice]:
-        """Metrics by slice; also written to `folder`, for TFMA and for people."""
-        with_champion = CHAMPION in scoring.models
-        config = eval_config(evaluate, champion=with_champion)
+        """Metrics by slice; also written to `folder`, for TFMA's viewers and for people."""
+        models, slicings = list(scoring.models), list(dict.fromkeys([(), *evaluate.slices]))
+        (folder / READABLE).mkdir(parents=True, exist_ok=True)
+        path = folder / READABLE / "sums.pickle"
         with self._make_beam_pipeline() as pipeline:
-            (
-                pipeline
-                | "RowGroups" >> beam.Create(groups)
-                | "Score" >> Concurrently(Score(scoring))
-                | "Evaluate" >> tfma.ExtractEvaluateAndWriteResults(eval_config=config, output_path=str(folder))
+            scored = (
+                pipeline | "RowGroups" >> beam.Create(list(enumerate(groups))) | "Score" >> Concurrently(Score(scoring))
             )
-        table = read_table(folder, champion=with_champion)
+            _ = scored | "Sums" >> Aggregate(SliceSums(models, slicings)) | beam.Map(_write_pickled, path)
+            if share := _share(evaluate, groups):
+                _ = scored | "Viewers" >> Viewers(
+                    evaluate, with_champion=CHAMPION in models, share=share, folder=folder
+                )
+        sums: list[Sums] = pickle.loads(path.read_bytes()) if groups else []  # noqa: S301  # our own, a moment ago
+        path.unlink(missing_ok=True)
+        table = (
+            read_table(sums, slicings=slicings, models=models, metrics=evaluate.metrics) if sums else {OVERALL: Slice()}
+        )
         write_readable(
             folder / READABLE,
             table,
             metrics=evaluate.metrics,
-            champion=CHAMPION if with_champion else "",
-            calibration=read_calibration(folder, champion=with_champion),
+            champion=CHAMPION if CHAMPION in models else "",
+            calibration=read_calibration(sums[0], models) if sums else {},
         )
         return table
+
+
+def _write_pickled(sums: list[Sums], path: Path) -> None:
+    path.write_bytes(pickle.dumps(sums))
+
+
+def _share(evaluate: Evaluate, groups: Sequence[RowGroup]) -> float:
+    """Of the rows, for TFMA."""
+    rows = sum(group.row_count for group in groups)
+    return min(1.0, evaluate.tfma_rows / rows) if rows else 0.0
 
 
 def _scoring(input_dict: dict[str, list[Artifact]], evaluate: Evaluate, *, label: str) -> Scoring:
@@ -99,12 +120,13 @@ def _champion_name(input_dict: dict[str, list[Artifact]]) -> str:
     return f"champion version {artifacts[0].get_string_custom_property('version')}".removesuffix(" version ")
 
 
-def _why_unusable(model: Path, groups: list[RowGroup]) -> str:
+def _why_unusable(scoring: Scoring, groups: Sequence[RowGroup]) -> str:
     """Why the champion cannot score today's rows (it may know columns that are gone), or ""."""
+    score = Score(replace(scoring, models={CHAMPION: scoring.models[CHAMPION]}))
     try:
-        scored = load_model(model)
+        score.setup()
         for group in groups[:1]:
-            scored(examples=tf.constant(serialize(read(group).slice(0, 16))))
+            score.score(read(group).slice(0, 16))
     except Exception as error:  # noqa: BLE001 - whatever an old model raises, the candidate is judged
         return " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return ""

@@ -1,36 +1,54 @@
-"""Metrics by their names in the spec: what TFMA is asked for and what it answered.
+"""Metrics by their names in the spec, from sums.
 
-config = eval_config(spec.evaluate, champion=True)
-table = read_table(folder, champion=True)
-table[OVERALL].candidate["auc"], table[OVERALL].rows
+table = read_table(sums, slicings=[(), ("city",)], models=["candidate", "champion"])
+table[OVERALL].candidate["auc"], table["city=Berlin"].rows
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
-from tensorflow_model_analysis.proto import config_pb2
+import numpy as np
 
-from components.evaluation.scoring import LABEL
+from components.evaluation.slicing import Key
+from components.evaluation.sums import (
+    ABSOLUTE,
+    BINS,
+    IN_RANGE,
+    LOG_LOSS,
+    PREDICTION,
+    SQUARED,
+    Counts,
+    Floats,
+    Sums,
+    predictions_of,
+)
 from pipelines.errors import SpecError, bounded
-from pipelines.spec import Evaluate
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 OVERALL = "overall"
-CLASSES = {
-    "auc": "AUC",
-    "binary_crossentropy": "BinaryCrossEntropy",
-    "calibration": "Calibration",
-    "mean_label": "MeanLabel",
-    "mean_prediction": "MeanPrediction",
-    "mean_squared_error": "MeanSquaredError",
-    "mean_absolute_error": "MeanAbsoluteError",
-}
-"""TFMA's class by the name in `evaluate.metrics`."""
+METRICS = (
+    "auc",
+    "binary_crossentropy",
+    "calibration",
+    "mean_label",
+    "mean_prediction",
+    "mean_squared_error",
+    "mean_absolute_error",
+)
+
+
+SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
+
+
+class Histogram(NamedTuple):
+    """Bins that have rows, in order."""
+
+    bins: Counts
+    counts: Counts
 
 
 @dataclass(frozen=True)
@@ -42,98 +60,82 @@ class Slice:
     champion: Mapping[str, float] = field(default_factory=dict)
 
 
-def eval_config(evaluate: Evaluate, *, champion: bool) -> config_pb2.EvalConfig:
-    """TFMA's configuration for predictions that are in the rows already."""
-    names = [CANDIDATE, CHAMPION] if champion else [CANDIDATE]
-    models = [
-        config_pb2.ModelSpec(name=name, label_key=LABEL, prediction_key=name, is_baseline=name == CHAMPION)
-        for name in names
-    ]
-    classes = ["ExampleCount", *(_class_of(name) for name in evaluate.metrics), "CalibrationPlot"]
-    metrics = [config_pb2.MetricConfig(class_name=name) for name in classes]
-    slices = [config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=list(keys)) for keys in evaluate.slices)]
-    return config_pb2.EvalConfig(
-        model_specs=models, metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)], slicing_specs=slices
-    )
-
-
-def _class_of(name: str) -> str:
-    if name not in CLASSES:
+def check_names(names: Iterable[str]) -> None:
+    if unknown := [name for name in names if name not in METRICS]:
         raise SpecError(
-            f"`evaluate.metrics` may hold {bounded(CLASSES, limit=len(CLASSES))}. Received: {name!r}",
-            fix="correct its spelling, or leave it out",
+            f"`evaluate.metrics` may hold {bounded(METRICS, limit=len(METRICS))}. Received: {bounded(unknown)}",
+            fix="correct the spelling, or leave it out",
         )
-    return CLASSES[name]
 
 
-def read_table(folder: Path, *, champion: bool) -> dict[str, Slice]:
-    """Metrics by slice (`overall`, `city=Berlin`, `city=Berlin, hour=3`), the overall slice first."""
-    candidate = _read(folder, CANDIDATE if champion else "")
-    baseline = _read(folder, CHAMPION) if champion else {}
-    table = {
-        name: Slice(
-            rows=round(metrics.get("example_count", 0)),
-            candidate=_defined(metrics),
-            champion=_defined(baseline.get(name, {})),
-        )
-        for name, metrics in candidate.items()
-    }
+def read_table(
+    sums: Sequence[Sums], *, slicings: Sequence[Sequence[str]], models: Sequence[str], metrics: Sequence[str] = METRICS
+) -> dict[str, Slice]:
+    """Metrics by slice (`overall`, `city=Berlin`, `city=Berlin, hour=3`), the overall slice first, then the largest."""
+    table: dict[str, Slice] = {}
+    for columns, of_slicing in zip(slicings, sums, strict=True):
+        aucs = _aucs(of_slicing)
+        for number, key in enumerate(of_slicing.keys):
+            found = {
+                name: _metrics(of_slicing, number, model, aucs[number, model], metrics)
+                for model, name in enumerate(models)
+            }
+            table[slice_name(columns, key)] = Slice(rows=int(of_slicing.rows[number]), **found)
     overall = table.pop(OVERALL, Slice())
     return {OVERALL: overall, **{name: table[name] for name in sorted(table, key=lambda key: (-table[key].rows, key))}}
 
 
-def read_calibration(folder: Path, *, champion: bool) -> dict[str, list[tuple[float, float, float]]]:
-    """(mean prediction, mean label, rows) of the overall calibration plot's non-empty buckets, by model."""
-    import tensorflow_model_analysis as tfma
+def slice_name(columns: Sequence[str], key: Key) -> str:
+    texts = [value.decode(errors="backslashreplace") for value in key]
+    return ", ".join(f"{column}={text}" for column, text in zip(columns, texts, strict=True)) or OVERALL
 
+
+def read_calibration(sums: Sums, models: Sequence[str]) -> dict[str, list[tuple[float, float, float]]]:
+    """(mean prediction, mean label, rows) of the bins that have rows, by model, of the first slice."""
     curves = {}
-    for name in (CANDIDATE, CHAMPION) if champion else (CANDIDATE,):
-        result = tfma.load_eval_result(str(folder), model_name=name if champion else "")
-        plots: Mapping[str, Any] = next((plot for key, plot in result.plots if not key), {})
-        buckets = _only(plots).get("calibrationHistogramBuckets", {}).get("buckets", [])
-        rows = [
-            (
-                _value(b, "totalWeightedRefinedPrediction"),
-                _value(b, "totalWeightedLabel"),
-                _value(b, "numWeightedExamples"),
-            )
-            for b in buckets
-        ]
-        curves[name] = [(prediction / count, label / count, count) for prediction, label, count in rows if count]
+    for model, name in enumerate(models):
+        negatives, positives = (np.bincount(found.bins, found.counts, BINS) for found in _histogram(sums, 0, model))
+        bins = np.flatnonzero(negatives + positives)
+        counts = (negatives + positives)[bins]
+        curves[name] = list(zip(predictions_of(bins), positives[bins] / counts, counts, strict=True))
     return curves
 
 
-def _read(folder: Path, model: str) -> dict[str, dict[str, float]]:
-    import tensorflow_model_analysis as tfma
-
-    result = tfma.load_eval_result(str(folder), model_name=model)
-    return {
-        slice_name(key): {
-            name: float(value["doubleValue"]) for name, value in _only(metrics).items() if "doubleValue" in value
-        }
-        for key, metrics in result.slicing_metrics
+def _metrics(sums: Sums, number: int, model: int, auc: float, wanted: Sequence[str]) -> dict[str, float]:
+    rows, [labels, binary], values = sums.rows[number], sums.labels[number], sums.models[number, model]
+    are_probabilities = values[IN_RANGE] == rows
+    found = {
+        "auc": auc if are_probabilities and binary == rows else math.nan,
+        "binary_crossentropy": values[LOG_LOSS] / rows if are_probabilities else math.nan,
+        "calibration": values[PREDICTION] / labels if labels else math.nan,
+        "mean_label": labels / rows,
+        "mean_prediction": values[PREDICTION] / rows,
+        "mean_squared_error": values[SQUARED] / rows,
+        "mean_absolute_error": values[ABSOLUTE] / rows,
     }
+    return {name: float(found[name]) for name in wanted if math.isfinite(found[name])}
 
 
-def slice_name(key: tuple[tuple[str, Any], ...]) -> str:
-    return ", ".join(f"{column}={value}" for column, value in key) or OVERALL
+def _aucs(sums: Sums) -> Floats:
+    """`[slices, models]`; rows of one bin count as ties. NaN where a class has no row."""
+    slices, models = sums.models.shape[:2]
+    found = [[_auc(*_histogram(sums, number, model)) for model in range(models)] for number in range(slices)]
+    return np.array(found).reshape(slices, models)
 
 
-def _only(nested: Mapping[str, Any]) -> Mapping[str, Any]:
-    """TFMA nests by output and by sub key; our models have one of each."""
-    outputs: Mapping[str, Any] = next(iter(nested.values()), {})
-    metrics: Mapping[str, Any] = next(iter(outputs.values()), {})
-    return metrics
+def _auc(negatives: Histogram, positives: Histogram) -> float:
+    """The share of pairs of both classes in which the positive has the higher prediction; half of the ties."""
+    until = np.concatenate([[0.0], np.cumsum(negatives.counts)])
+    below, up_to = (until[np.searchsorted(negatives.bins, positives.bins, side=side)] for side in SIDES)
+    pairs = until[-1] * float(positives.counts.sum())
+    return float(positives.counts @ (below + up_to) / 2) / pairs if pairs else math.nan
 
 
-def _defined(metrics: Mapping[str, float]) -> dict[str, float]:
-    known = {name: value for name, value in metrics.items() if name in CLASSES}
-    labels = metrics.get("mean_label")
-    if labels in {0.0, 1.0}:
-        known.pop("auc", None)
-    return {name: value for name, value in known.items() if math.isfinite(value)}
-
-
-def _value(bucket: Mapping[str, Any], name: str) -> float:
-    value = bucket.get(name, 0.0)
-    return float(value.get("value", 0.0) if isinstance(value, Mapping) else value)
+def _histogram(sums: Sums, number: int, model: int) -> tuple[Histogram, Histogram]:
+    """Of the rows of label 0 and of label 1."""
+    first = (number * sums.models.shape[1] + model) * 2 * BINS
+    start, middle, stop = np.searchsorted(sums.places, (first, first + BINS, first + 2 * BINS))
+    return (
+        Histogram(sums.places[start:middle] - first, sums.counts[start:middle]),
+        Histogram(sums.places[middle:stop] - first - BINS, sums.counts[middle:stop]),
+    )

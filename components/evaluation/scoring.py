@@ -1,8 +1,8 @@
-"""From a row group of raw examples to Arrow batches of label, predictions and slice columns.
+"""From row groups of raw examples to label, predictions and slice columns.
 
-    row_groups | beam.ParDo(Score(scoring))     # pa.RecordBatch: label, candidate, champion, columns to slice by
+    row_groups | Concurrently(Score(scoring))     # (index, RowGroup) to (index, pa.RecordBatch), a row for each
 
-Batched: TFMA's own prediction path calls a model with few rows at a time, and cannot compute a label.
+Rows become tensors once, for the label and for all models.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
-from tensorflow_transform.tf_metadata import schema_utils
 
+from components.evaluation.slicing import as_texts
 from components.examples.records import RowGroup, read, serialize
+from components.examples.texts import decode
+from components.transform.graph import Saved, input_config
+from components.transform.tensors import BatchAdapter
 
 BATCH_ROWS = 8192
 LABEL = "daybreak_label"
 """Column of the transformed label; the raw one may be a column to slice by."""
-MISSING = b"(missing)"
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -40,75 +43,69 @@ class Scoring:
 
 
 class Score(beam.DoFn):  # type: ignore[misc]
-    """Models are loaded once per worker."""
+    """Models are loaded once per worker.
+
+    Its batches: `LABEL` and a column of each model, float32; columns to slice by, lists of texts as dictionaries.
+    """
 
     def __init__(self, scoring: Scoring) -> None:
         self._scoring = scoring
 
     def setup(self) -> None:
-        self._models = {name: load_model(path) for name, path in self._scoring.models.items()}
-        self._label = Labels(self._scoring)
+        scoring = self._scoring
+        config = input_config(scoring.schema)
+        names = list(config.tensor_representations)
+        self._columns = config.arrow_schema.names
+        self._adapter = BatchAdapter(config)
+        self._label = Saved(scoring.transform / "transform_fn", (scoring.label,)).load(names)
+        self._models = {name: Model(path) for name, path in scoring.models.items()}
 
-    def process(self, row_group: RowGroup) -> Iterator[pa.RecordBatch]:
-        batch = read(row_group)
-        for start in range(0, batch.num_rows, BATCH_ROWS):
-            yield self._score(batch.slice(start, BATCH_ROWS))
+    def process(self, element: tuple[int, RowGroup]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        index, row_group = element
+        yield index, self.score(read(row_group, self._columns, encoded=True))
 
-    def _score(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        examples = tf.constant(serialize(batch))
-        columns = {LABEL: _as_lists(self._label.of(examples))}
-        for name, model in self._models.items():
-            columns[name] = _as_lists(model(examples=examples)["predictions"].numpy().reshape(-1))
-        for name in self._scoring.slice_columns:
-            columns[name] = _as_text(batch.column(name))
-        return pa.RecordBatch.from_pydict(columns)
+    def score(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        tensors = self._adapter(batch)
+        scored = [self._score(tensors, batch, start) for start in range(0, batch.num_rows, BATCH_ROWS)]
+        columns = {name: np.concatenate([part[name] for part in scored]) for name in scored[0]}
+        texts = {name: as_texts(batch.column(name)) for name in self._scoring.slice_columns}
+        return pa.RecordBatch.from_pydict({name: pa.array(values) for name, values in columns.items()} | texts)
 
-
-class Labels:
-    """The label as the model learned it: the transform graph applied to the raw row."""
-
-    def __init__(self, scoring: Scoring) -> None:
-        self._spec = schema_utils.schema_as_feature_spec(scoring.schema).feature_spec
-        self._loader = SavedModelLoader(str(scoring.transform / "transform_fn"))
-        self._name = scoring.label
-        self._apply = tf.function(self._transform, input_signature=[tf.TensorSpec([None], tf.string)])
-
-    def of(self, examples: tf.Tensor) -> np.ndarray:
-        """`[batch]` float32."""
-        labels: np.ndarray = self._apply(examples).numpy()
-        return labels
-
-    def _transform(self, examples: tf.Tensor) -> tf.Tensor:
-        transformed = self._loader.apply_transform_model(tf.io.parse_example(examples, self._spec))
-        return tf.reshape(tf.cast(transformed[self._name], tf.float32), [-1])
+    def _score(self, tensors: Mapping[str, Any], batch: pa.RecordBatch, start: int) -> dict[str, Floats]:
+        stop = min(start + BATCH_ROWS, batch.num_rows)
+        rows = {name: _rows(tensor, start, stop) for name, tensor in tensors.items()}
+        label = tf.cast(self._label(rows)[self._scoring.label], tf.float32)
+        found = {LABEL: np.reshape(label, -1)}
+        return found | {name: model(rows, batch.slice(start, stop - start)) for name, model in self._models.items()}
 
 
-def load_model(path: Path) -> Any:
-    """The function behind `serving_default`, which keeps the model alive."""
-    model = tf.saved_model.load(str(path))
-    signature = model.signatures["serving_default"]
-    signature.model = model
-    return signature
+class Model:
+    """A SavedModel of `components.training.export`."""
+
+    def __init__(self, path: Path) -> None:
+        self._loaded = tf.saved_model.load(str(path))
+        self._features = _features_of(self._loaded)
+
+    def __call__(self, tensors: Mapping[str, Any], batch: pa.RecordBatch) -> Floats:
+        """`[rows]`. A model of an earlier day may want a column otherwise than it is today: then it reads examples."""
+        if all(name in tensors and spec.is_compatible_with(tensors[name]) for name, spec in self._features.items()):
+            found = self._loaded.serving.of_features({name: tensors[name] for name in self._features})
+        else:
+            found = self._loaded.signatures["serving_default"](examples=tf.constant(serialize(decode(batch))))
+        return np.asarray(found["predictions"]).reshape(-1)
 
 
-def _as_text(column: pa.Array) -> pa.Array:
-    """Values to slice by; a missing one is a value too. TFMA fails on a batch in which all are missing."""
-    values = pc.dictionary_encode(column.flatten(), null_encoding="encode")
-    texts = pa.array([*map(_text, values.dictionary.to_pylist()), MISSING], pa.large_binary())
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0))
-    is_missing = lengths == 0
-    lengths = np.maximum(lengths, 1)
-    indices = np.full(lengths.sum(), len(texts) - 1)
-    indices[~np.repeat(is_missing, lengths)] = values.indices
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
-    return pa.LargeListArray.from_arrays(offsets, texts.take(pa.array(indices)))
+def _features_of(loaded: Any) -> Mapping[str, tf.TypeSpec]:
+    [function] = loaded.serving.of_features.concrete_functions
+    [features], _ = function.structured_input_signature
+    found: Mapping[str, tf.TypeSpec] = features
+    return found
 
 
-def _text(value: object) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
-
-
-def _as_lists(values: np.ndarray) -> pa.Array:
-    """One value per row, as TFMA's examples hold it."""
-    offsets = pa.array(np.arange(len(values) + 1, dtype=np.int64))
-    return pa.LargeListArray.from_arrays(offsets, pa.array(values, pa.float32()))
+def _rows(tensor: Any, start: int, stop: int) -> Any:
+    """Those rows, of a dense tensor or of a sparse one in the order of its rows."""
+    if not isinstance(tensor, tf.SparseTensor):
+        return tensor[start:stop]
+    first, last = np.searchsorted(tensor.indices.numpy()[:, 0], (start, stop))
+    shape = tf.stack([stop - start, tensor.dense_shape[1]])
+    return tf.SparseTensor(tensor.indices[first:last] - [start, 0], tensor.values[first:last], tf.cast(shape, tf.int64))

@@ -7,6 +7,9 @@ Signatures:
     serving_default: `examples`, serialized tf.Examples of raw columns, `[batch]` string; the label is not needed.
     serve_columns: one tensor per raw column. A column of one value per row is `[batch, 1]`; one of any number of
         values is `[batch, length]`, padded with `MISSING`, so a row without a value is all padding.
+
+Beside them, for Python: `serving.of_features({"price": …})` of the loaded model takes what `tf.io.parse_example` gives,
+which tells an empty text from a missing one.
 """
 
 from __future__ import annotations
@@ -51,7 +54,6 @@ def export_model(model: keras.Model, *, transform: Path, schema: schema_pb2.Sche
     spec = raw_feature_spec(schema, label=label)
     serving = _Serving(model, transform, spec, label)
     archive = keras.export.ExportArchive()
-    # Tables and vocabularies of the transform graph. Not the model: it would be stored twice.
     archive._tf_trackable.serving = serving.resources
     archive.add_endpoint(
         "serving_default", serving.of_examples, input_signature=[tf.TensorSpec([None], tf.string, name="examples")]
@@ -68,14 +70,18 @@ class _Serving:
         transformed = TFTransformOutput(str(transform)).transformed_feature_spec()
         self._shapes = {name: shape for name, (shape, _) in feature_shapes(transformed, label=label).items()}
         self._loader = SavedModelLoader(str(transform / "transform_fn"))
+        # All endpoints call one function, so that the graph is made, and stored, once.
+        self._of_features = tf.function(self._predict, input_signature=[_feature_signature(spec)])
         self.resources = tf.Module()
+        # Tables and vocabularies of the transform graph. Not the model: it would be stored twice.
         self.resources.transform = self._loader._imported
+        self.resources.of_features = self._of_features
 
     def of_examples(self, examples: Any) -> dict[str, Any]:
-        return self._predict(tf.io.parse_example(examples, self._spec))
+        return self._of_features(tf.io.parse_example(examples, self._spec))
 
     def of_columns(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        return self._predict({name: _as_feature(columns[name], spec) for name, spec in self._spec.items()})
+        return self._of_features({name: _as_feature(columns[name], spec) for name, spec in self._spec.items()})
 
     def _predict(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         transformed = self._loader.apply_transform_model(raw)
@@ -97,6 +103,15 @@ def _column_signature(spec: FeatureSpec) -> dict[str, tf.TensorSpec]:
             feature.dtype,
             name=name,
         )
+        for name, feature in spec.items()
+    }
+
+
+def _feature_signature(spec: FeatureSpec) -> dict[str, tf.TypeSpec]:
+    return {
+        name: tf.TensorSpec([None, *feature.shape], feature.dtype, name=name)
+        if isinstance(feature, tf.io.FixedLenFeature)
+        else tf.SparseTensorSpec([None, None], feature.dtype)
         for name, feature in spec.items()
     }
 

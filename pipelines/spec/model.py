@@ -85,6 +85,8 @@ class Evaluate(Frozen):
     """`auc`, `binary_crossentropy`, `calibration`, `mean_label`, `mean_prediction`, `mean_squared_error`, `mean_absolute_error`."""
     slices: tuple[tuple[str, ...], ...] = ()
     """Raw columns to slice by; several in one entry are crossed."""
+    tfma_rows: Annotated[int, Field(ge=0)] = 10_000
+    """TensorFlow Model Analysis measures so many rows too, drawn from all, for its viewers. It decides nothing."""
     bounds: tuple[Bound, ...] = ()
     against_champion: tuple[Change, ...] = ()
 

@@ -1,27 +1,55 @@
+"""Rows become tensors once, and give the predictions that a request with the same row gets."""
+
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 
-from components.evaluation.scoring import MISSING, _as_text
+from components.evaluation import scoring
+from components.evaluation.scoring import LABEL, Model, Score, Scoring
+from components.examples.records import serialize, to_lists
+from tests.components.evaluation.conftest import COLUMNS, Day
 
 
-@pytest.mark.parametrize(
-    ("kind", "values", "expected"),
-    [
-        (pa.large_binary(), [[b"a"], None, [], [b"", b"\xff"], [b"a"]], [[b"a"], [MISSING], [MISSING], [b"", b"\xff"], [b"a"]]),
-        (pa.int64(), [[3], None, [-1, 3], []], [[b"3"], [MISSING], [b"-1", b"3"], [MISSING]]),
-        (pa.float32(), [[0.5], [0.1], [float("nan")], None], [[b"0.5"], [b"0.10000000149011612"], [b"nan"], [MISSING]]),
-        (pa.float32(), [None, [], None], [[MISSING]] * 3),
-        (pa.int64(), [], []),
-    ],
-)  # fmt: skip
-def test_values_to_slice_by_are_text_and_a_missing_one_is_a_value(
-    kind: pa.DataType, values: Any, expected: Any
+def batch_of(day: Day) -> pa.RecordBatch:
+    return to_lists(pa.RecordBatch.from_pydict(day.rows), COLUMNS)
+
+
+def make(day: Day) -> Scoring:
+    models = {name: folder / "Format-Serving" for name, folder in day.models.items()}
+    return Scoring(models, day.transform, day.schema, label="tips", slice_columns=["hour"])
+
+
+def scores(given: Scoring, batch: pa.RecordBatch) -> pa.RecordBatch:
+    score = Score(given)
+    score.setup()
+    return score.score(batch)
+
+
+def test_predictions_are_those_of_examples_and_the_label_is_the_transformed_one(
+    day: Day, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    column = pa.array(values, pa.large_list(kind))
-    assert _as_text(column).to_pylist() == expected
-    assert _as_text(column).type == pa.large_list(pa.large_binary())
-    assert _as_text(column.slice(1)).to_pylist() == expected[1:]
+    batch = batch_of(day)
+    monkeypatch.setattr(scoring, "BATCH_ROWS", 700)  # the last part is a short one
+    found = scores(make(day), batch)
+    np.testing.assert_array_equal(found.column(LABEL), day.labels)
+    for name, folder in day.models.items():
+        serve = tf.saved_model.load(str(folder / "Format-Serving")).signatures["serving_default"]
+        expected = serve(examples=tf.constant(serialize(batch)))["predictions"].numpy().reshape(-1)
+        np.testing.assert_allclose(found.column(name), expected, atol=1e-6)
+    assert found.column("hour").to_pylist()[:3] == [
+        [b"(missing)" if hour is None else str(hour).encode()] for hour in day.rows["hour"][:3]
+    ]
+
+
+def test_a_model_that_knew_a_column_otherwise_reads_examples(day: Day) -> None:
+    batch = batch_of(day).slice(0, 100)
+    model = Model(day.models["good"] / "Format-Serving")
+    fare, hour = tf.constant(day.rows["fare"][:100]), tf.sparse.from_dense(tf.ones((100, 1), tf.int64))
+    city = tf.constant(day.rows["city"][:100])[:, None]
+    expected = model({"fare": fare, "city": city, "hour": hour}, batch)
+    for changed in ({"city": tf.sparse.from_dense(city)}, {"fare": tf.cast(fare, tf.int64)}):
+        np.testing.assert_allclose(model({"fare": fare, "city": city, "hour": hour} | changed, batch), expected)
+    np.testing.assert_allclose(model({"fare": fare}, batch), expected)

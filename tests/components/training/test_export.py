@@ -44,13 +44,18 @@ def columns(raw: list[dict[str, Any]]) -> dict[str, tf.Tensor]:
     }
 
 
-def test_both_signatures_equal_the_model_in_memory(exported: tuple[Path, np.ndarray], transformed: Transformed) -> None:
+def test_all_endpoints_equal_the_model_in_memory(exported: tuple[Path, np.ndarray], transformed: Transformed) -> None:
     path, expected = exported
-    signatures = tf.saved_model.load(str(path)).signatures
+    loaded = tf.saved_model.load(str(path))
+    signatures = loaded.signatures
     by_example = signatures["serving_default"](examples=tf.constant([example(row) for row in transformed.raw]))
     by_column = signatures["serve_columns"](**columns(transformed.raw))
     np.testing.assert_allclose(by_example["predictions"], expected, atol=1e-6)
     np.testing.assert_allclose(by_column["predictions"], by_example["predictions"], atol=1e-6)
+    examples = tf.constant([example(row) for row in transformed.raw])
+    features = tf.io.parse_example(examples, raw_feature_spec(transformed.schema, label=LABEL))
+    by_feature = loaded.serving.of_features(features)
+    np.testing.assert_array_equal(by_feature["predictions"], by_example["predictions"])
     assert by_example["predictions"].dtype == tf.float32
     assert by_example["predictions"].shape == (len(transformed.raw), 1)
 

@@ -1,0 +1,59 @@
+"""TensorFlow Model Analysis and our sums measure the same predictions: the same numbers, within its thresholds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+import tensorflow_model_analysis as tfma
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from components.evaluation.metrics import METRICS, OVERALL, read_table
+from components.evaluation.sums import SliceSums
+from components.evaluation.viewers import Viewers, sample
+from pipelines.spec import Evaluate
+from tests.components.evaluation.test_sums import MODELS, scored
+
+EVALUATE = Evaluate(metrics=METRICS, slices=(("city",), ("city", "tag")))
+
+
+def read_tfma(folder: Path, model: str) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for key, outputs in tfma.load_eval_result(str(folder), model_name=model).slicing_metrics:
+        name = ", ".join(f"{column}={value}" for column, value in key) or OVERALL
+        metrics: dict[str, Any] = outputs[""][""]
+        found[name] = {metric: value["doubleValue"] for metric, value in metrics.items() if "doubleValue" in value}
+    return found
+
+
+def test_both_measure_the_same(tmp_path: Path) -> None:
+    batches = [(0, scored(6_000)), (1, scored(2_000, seed=4))]
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        _ = pipeline | beam.Create(batches) | Viewers(EVALUATE, with_champion=True, share=1.0, folder=tmp_path)
+    slicings: list[tuple[str, ...]] = [(), *EVALUATE.slices]
+    kernel = SliceSums(MODELS, slicings)
+    ours = read_table(kernel.merge([kernel.partial(batch) for _, batch in batches]), slicings=slicings, models=MODELS)
+    for model in MODELS:
+        theirs = read_tfma(tmp_path, model)
+        assert set(theirs) == set(ours)
+        for name, found in theirs.items():
+            assert found.pop("example_count") == ours[name].rows
+            auc = found.pop("auc")
+            metrics = dict(getattr(ours[name], model))
+            assert metrics.pop("auc") == pytest.approx(auc, abs=1e-4)
+            assert metrics == pytest.approx({metric: found[metric] for metric in metrics}, rel=1e-5)
+            assert len(metrics) == len(METRICS) - 1
+
+
+def test_the_sample_is_drawn_evenly_and_always_the_same() -> None:
+    batch = scored(10_000)
+    [first], [second] = (list(sample((7, batch), share=0.1)) for _ in range(2))
+    assert first.equals(second)
+    assert 900 < first.num_rows < 1_100
+    assert not first.equals(next(sample((8, batch), share=0.1)))
+    assert list(sample((7, batch.slice(0, 0)), share=1.0)) == []
+    [all_rows] = sample((7, batch), share=1.0)
+    assert all_rows.num_rows == 10_000
+    assert all_rows.column("city").to_pylist() == batch.column("city").to_pylist()
