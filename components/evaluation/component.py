@@ -34,7 +34,7 @@ class EvaluateSpec(ComponentSpec):  # type: ignore[misc]
 
 
 class Evaluate(BaseBeamComponent):  # type: ignore[misc]
-    """TensorFlow Model Analysis of the candidate and, when there is one, the champion, in one pass.
+    """Metrics of the candidate and, when there is one, the champion, on the same rows in one pass.
 
     Args:
         examples: raw Examples; the split `eval` is used.
@@ -46,7 +46,8 @@ class Evaluate(BaseBeamComponent):  # type: ignore[misc]
         label: name of the label, raw and transformed.
 
     Outputs:
-        evaluation: read it with `tfma.load_eval_result(uri, model_name="candidate")`; `readable/` is for people.
+        evaluation: `readable/` is for people; `tfma.load_eval_result(uri, model_name="candidate")` reads what TensorFlow
+            Model Analysis says of a sample.
         report: every check and the verdict. A refusal does not fail the node.
         blessing: as the stock Evaluator writes it.
     """
