@@ -78,7 +78,8 @@ def _change_check(change: Change, overall: Slice, *, champion: str, unusable: st
 
 
 def _undefined(name: str, bound: str, overall: Slice) -> Check:
-    why = "the eval split holds rows of one class only" if overall.rows else "the eval split is empty"
+    why = "the eval split holds rows of one class only, or labels or predictions that are no probabilities"
+    why = why if overall.rows else "the eval split is empty"
     reason = f"{name} is not defined: {why}"
     return Check(name=name, verdict=Verdict.NOT_EVALUABLE, bound=bound, reason=reason)
 
