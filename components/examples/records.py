@@ -92,7 +92,8 @@ def write_shard(batch: pa.RecordBatch, folder: Path, *, index: int, count: int) 
             data_page_version="1.0",
             compression="zstd",
             compression_level=1,
-            use_dictionary=True,
+            use_dictionary=[_leaf(field.name) for field in batch.schema if field.type == _BYTES],
+            column_encoding=_encodings(batch.schema),
             write_statistics=False,
             write_page_checksum=True,
         ) as writer:
@@ -102,6 +103,17 @@ def write_shard(batch: pa.RecordBatch, folder: Path, *, index: int, count: int) 
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _encodings(schema: pa.Schema) -> dict[str, str]:
+    """Of numbers: a dictionary of them takes a seventh more of the writing and a tenth more of the reading, in more bytes."""
+    by_type = {_INTS: "DELTA_BINARY_PACKED", _FLOATS: "BYTE_STREAM_SPLIT"}
+    return {_leaf(field.name): by_type[field.type] for field in schema if field.type in by_type}
+
+
+def _leaf(name: str) -> str:
+    """Where Parquet keeps the values of a column of lists."""
+    return f"{name}.list.element"
 
 
 def shard_name(index: int, count: int) -> str:
