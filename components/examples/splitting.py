@@ -10,8 +10,8 @@ import pyarrow as pa
 import tensorflow as tf
 
 
-def split_rows(keys: pa.Array, splits: Mapping[str, int]) -> dict[str, npt.NDArray[np.int64]]:
-    """Row numbers of each split, in row order. `splits` holds hash buckets per split; equal keys share a split.
+def split_rows(keys: pa.Array, splits: Mapping[str, int]) -> dict[str, npt.NDArray[np.bool_]]:
+    """`[rows]` of each split: whether it is in it. `splits` holds hash buckets per split; equal keys share a split.
 
     FarmHash Fingerprint64 modulo the number of buckets: TensorFlow promises that its values never change. A missing
     key is a key like any other.
@@ -20,4 +20,4 @@ def split_rows(keys: pa.Array, splits: Mapping[str, int]) -> dict[str, npt.NDArr
     buckets = tf.strings.to_hash_bucket_fast(text.astype(object), sum(splits.values())).numpy()
     ends = np.cumsum(list(splits.values()))
     owner = np.searchsorted(ends, buckets, side="right")
-    return {name: np.flatnonzero(owner == index) for index, name in enumerate(splits)}
+    return {name: owner == index for index, name in enumerate(splits)}

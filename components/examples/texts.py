@@ -28,8 +28,8 @@ def decode_values(values: pa.Array) -> pa.Array:
 
 
 def is_text(column: pa.DataType) -> bool:
-    """Of a column of lists."""
-    return column.value_type == _PLAIN or pa.types.is_dictionary(column.value_type)
+    """Of a column of large lists."""
+    return pa.types.is_large_list(column) and (column.value_type == _PLAIN or pa.types.is_dictionary(column.value_type))
 
 
 def decode(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tfx.components.util import tfxio_utils
 
@@ -11,6 +12,7 @@ from components.contract.writing import TableFile
 from components.examples.records import shards
 from components.examples.splitting import split_rows
 from pipelines.errors import DataError
+from pipelines.spec import Data
 from tests.components.examples.making import DATA, FOUR_THREADS, contents, rows_file, rows_of, run, run_again, table
 
 
@@ -25,7 +27,7 @@ def test_every_row_is_in_one_split_and_users_stay_together(tmp_path: Path) -> No
 
 def test_values_arrive_as_they_were(tmp_path: Path) -> None:
     rows, day = rows_of(run(tmp_path, table(500)), "train"), table(500)
-    chosen = day.take(pa.array(split_rows(day.column("user").combine_chunks(), dict(DATA.splits))["train"]))
+    chosen = day.filter(pa.array(split_rows(day.column("user").combine_chunks(), dict(DATA.splits))["train"]))
     for name in ("price", "count"):
         plain = [None if value is None else [value] for value in chosen.column(name).to_pylist()]
         assert rows.column(name).to_pylist() == plain
@@ -38,6 +40,16 @@ def test_a_day_twice_with_one_worker_and_four_threads_is_the_same_bytes(tmp_path
     four = run(tmp_path / "four", table(2000), arguments=FOUR_THREADS)
     assert len(contents(one.uri)) == 40
     assert contents(one.uri) == contents(again.uri) == contents(four.uri)
+
+
+def test_texts_that_are_encoded_in_the_rows_make_the_same_bytes(tmp_path: Path) -> None:
+    for name, encoded in (("encoded", True), ("plain", False)):
+        rows_file(tmp_path / name).parent.mkdir(parents=True)
+        pq.write_table(table(1000), rows_file(tmp_path / name), row_group_size=100, use_dictionary=encoded)
+    sampled = Data.model_validate(DATA.model_dump() | {"downsample": {"keep_negatives": 0.25}})
+    encoded, plain = (run_again(tmp_path / name, data=sampled) for name in ("encoded", "plain"))
+    assert contents(encoded.uri) == contents(plain.uri)
+    assert contents(str(tmp_path / "encoded" / "sample")) == contents(str(tmp_path / "plain" / "sample"))
 
 
 def test_a_row_group_without_rows_of_a_split_is_no_row_group_of_it(tmp_path: Path) -> None:
@@ -56,8 +68,8 @@ def test_tfx_reads_the_artifact(tmp_path: Path) -> None:
 def test_the_split_hash_never_changes() -> None:
     keys = pa.array([*(f"user{number}" for number in range(20)), None, ""])
     found = split_rows(keys, {"train": 4, "eval": 1})
-    np.testing.assert_array_equal(found["eval"], [3, 7, 9, 10, 12, 16, 18])
-    assert sorted([*found["train"], *found["eval"]]) == list(range(22))
+    np.testing.assert_array_equal(np.flatnonzero(found["eval"]), [3, 7, 9, 10, 12, 16, 18])
+    np.testing.assert_array_equal(found["train"], ~found["eval"])
 
 
 def test_an_empty_split_says_what_to_change(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import tensorflow as tf
 
@@ -23,6 +24,7 @@ DIFFERENT = pa.RecordBatch.from_pydict(
         "h": pa.array([[0], [], None], pa.list_(pa.int32())),
     }
 )
+KINDS_OF_TEXT = {"s": "string"}
 AS_LISTS = {
     "f": [[0.0], None, [1.5]],
     "i": [[0], None, [-1]],
@@ -72,6 +74,34 @@ def test_equal_batches_are_equal_files(tmp_path: Path) -> None:
     first = write(tmp_path / "first", batch).read_bytes()
     assert first == write(tmp_path / "second", batch).read_bytes()
     assert first != write(tmp_path / "third", batch.slice(0, 999)).read_bytes()
+
+
+def _encoded(column: pa.Array, values: list[str]) -> pa.DictionaryArray:
+    """`column` in a dictionary that has further `values`, and another order."""
+    dictionary = pa.array(sorted({*column.drop_null().to_pylist(), *values}, reverse=True))
+    return pa.DictionaryArray.from_arrays(pc.index_in(column, dictionary), dictionary)
+
+
+def test_encoded_texts_are_written_as_plain_ones_are(tmp_path: Path) -> None:
+    texts = pa.array([None if row % 9 == 0 else f"{row % 50}"[: row % 3] for row in range(1000)])
+    plain = to_lists(pa.RecordBatch.from_arrays([texts], ["s"]), KINDS_OF_TEXT)
+    encoded = to_lists(pa.RecordBatch.from_arrays([_encoded(texts, ["nobody's", "~"])], ["s"]), KINDS_OF_TEXT)
+    assert pa.types.is_dictionary(encoded.schema.field("s").type.value_type)
+    paths = write(tmp_path / "plain", plain), write(tmp_path / "encoded", encoded)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    [found] = row_groups(tmp_path / "encoded", "train")
+    assert read(found).equals(plain) and read(found).schema.equals(plain.schema)
+    seen = read(found, encoded=True).column(0).values.dictionary.to_pylist()
+    assert set(seen) == {text.encode() for text in texts.drop_null().to_pylist()}
+
+
+def test_encoded_texts_that_are_too_large_for_a_dictionary_arrive(tmp_path: Path) -> None:
+    """Parquet goes on without a dictionary beyond one of 1 MiB."""
+    texts = pa.array([None if row % 9 == 0 else f"{row % 1500:05d}" * 400 for row in range(4000)])
+    encoded = to_lists(pa.RecordBatch.from_arrays([_encoded(texts, [])], ["s"]), KINDS_OF_TEXT)
+    write(tmp_path, encoded)
+    [found] = row_groups(tmp_path, "train")
+    assert read(found).equals(to_lists(pa.RecordBatch.from_arrays([texts], ["s"]), KINDS_OF_TEXT))
 
 
 def test_a_shard_written_again_is_replaced_and_nothing_is_left_over(tmp_path: Path) -> None:
