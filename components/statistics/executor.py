@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
@@ -22,7 +21,7 @@ from components.days.listing import Days
 from components.days.merging import ByDay, Partials, numbered, write_pickled
 from components.days.store import DayStore
 from components.examples.records import RowGroup, read, row_groups, row_groups_by_day
-from components.examples.texts import decode
+from components.statistics.basics import Basics
 from components.statistics.top_values import TopValues
 from pipelines.errors import DataError
 from pipelines.manifest import write_atomically
@@ -92,12 +91,8 @@ def merge_days(days: Days, examples: Path, targets: Mapping[str, Path], pipeline
 
 class FeatureStatistics(Kernel[RowGroup, Accumulators]):
     def partial(self, element: RowGroup) -> Accumulators:
-        encoded = read(element, encoded=True)
-        inputs = (decode(encoded), encoded)
-        return [
-            generator.compact(generator.add_input(generator.create_accumulator(), batch))
-            for generator, batch in zip(_generators(), inputs, strict=True)
-        ]
+        batch = read(element, encoded=True)
+        return [generator.add_input(generator.create_accumulator(), batch) for generator in _generators()]
 
     def merge(self, partials: Sequence[Accumulators]) -> Accumulators:
         by_generator = zip(_generators(), zip(*partials, strict=True), strict=True)
@@ -109,8 +104,7 @@ def extract(merged: Accumulators) -> statistics_pb2.DatasetFeatureStatisticsList
 
 
 def _generators() -> list[Any]:
-    [counts_and_moments, _top_values] = stats_impl.get_generators(tfdv.StatsOptions(), in_memory=True)
-    return [counts_and_moments, TopValues()]
+    return [Basics(), TopValues()]
 
 
 def _row_groups(folder: Path, split: str) -> list[RowGroup]:
