@@ -29,6 +29,12 @@ from pipelines.manifest import write_atomically
 STATISTICS_FILE = "FeatureStats.pb"
 STAGE = "statistics"
 
+MOST_TOGETHER = 4
+"""Row groups that share one table of hashes for each column: to fill it is most of the work of counting different values,
+and most of the bytes of a partial result."""
+LEAST_RUNS = 4
+"""Of row groups together, so that there is work for every thread."""
+
 Accumulators = list[Any]
 """One of each generator."""
 
@@ -57,7 +63,7 @@ class StatisticsExecutor(BaseBeamExecutor):  # type: ignore[misc]
                 for split, found in groups.items():
                     _ = (
                         pipeline
-                        | f"RowGroups[{split}]" >> beam.Create(list(enumerate(found)))
+                        | f"RowGroups[{split}]" >> beam.Create(list(enumerate(_runs(found))))
                         | f"Statistics[{split}]" >> Aggregate(FeatureStatistics())
                         | f"Write[{split}]" >> beam.Map(_write, targets[split])
                     )
@@ -80,7 +86,7 @@ def merge_days(days: Days, examples: Path, targets: Mapping[str, Path], pipeline
                 groups = row_groups_by_day(examples, split, days)
                 _ = (
                     pipeline
-                    | f"RowGroups[{split}]" >> beam.Create(numbered({day: groups[day] for day in found.missing}))
+                    | f"RowGroups[{split}]" >> beam.Create(numbered({day: _runs(groups[day]) for day in found.missing}))
                     | f"Statistics[{split}]" >> Aggregate(ByDay(FeatureStatistics()))
                     | f"Write[{split}]" >> beam.Map(write_pickled, folder / split)
                 )
@@ -89,10 +95,16 @@ def merge_days(days: Days, examples: Path, targets: Mapping[str, Path], pipeline
         store.prune(STAGE)
 
 
-class FeatureStatistics(Kernel[RowGroup, Accumulators]):
-    def partial(self, element: RowGroup) -> Accumulators:
-        batch = read(element, encoded=True)
-        return [generator.add_input(generator.create_accumulator(), batch) for generator in _generators()]
+class FeatureStatistics(Kernel[Sequence[RowGroup], Accumulators]):
+    """Of neighbouring row groups, merged as if each had come alone: the same bytes however many are together."""
+
+    def partial(self, element: Sequence[RowGroup]) -> Accumulators:
+        generators = _generators()
+        found = [generator.create_accumulator() for generator in generators]
+        for row_group in element:
+            batch = read(row_group, encoded=True)
+            found = [generator.add_input(one, batch) for generator, one in zip(generators, found, strict=True)]
+        return found
 
     def merge(self, partials: Sequence[Accumulators]) -> Accumulators:
         by_generator = zip(_generators(), zip(*partials, strict=True), strict=True)
@@ -116,6 +128,11 @@ def _row_groups(folder: Path, split: str) -> list[RowGroup]:
             place=str(folder),
         )
     return found
+
+
+def _runs(found: Sequence[RowGroup]) -> list[Sequence[RowGroup]]:
+    size = max(1, min(MOST_TOGETHER, len(found) // LEAST_RUNS))
+    return [found[start : start + size] for start in range(0, len(found), size)]
 
 
 def _write(merged: Accumulators, path: Path) -> None:
