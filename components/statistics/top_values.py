@@ -32,31 +32,37 @@ _OPTIONS = tfdv.StatsOptions()
 _RANKS = max(_OPTIONS.num_top_values, _OPTIONS.num_rank_histogram_buckets)
 
 
+Counts = tuple[pa.Array, npt.NDArray[np.int64]]
+"""Values in the order in which they were first seen, and their numbers."""
+
+
 @dataclass
 class ValueCounts:
-    values: pa.Array
-    """In the order in which they were first seen."""
-    counts: npt.NDArray[np.int64]
+    parts: list[Counts]
+    """Of each row group, or one of all that were merged."""
     distinct: KmvSketch
+    """Of all row groups: it holds the same in whatever order they came, and most of the work is to fill it."""
 
     @classmethod
-    def of(cls, values: pa.Array) -> ValueCounts:
+    def empty(cls) -> ValueCounts:
+        return cls([], KmvSketch(HASHES_KEPT))
+
+    def add(self, values: pa.Array) -> None:
         """`values`: large_binary, or a dictionary of them."""
         found, counts = count_values(values)
-        distinct = KmvSketch(HASHES_KEPT)
-        distinct.AddValues(found)
+        self.distinct.AddValues(found)
         readable = _readable(found)
         if readable is not found:
-            readable, counts = _summed([readable], [counts])
-        return cls(*_most_frequent(readable, counts), distinct)
+            readable, counts = _summed([(readable, counts)])
+        self.parts.append(_most_frequent(readable, counts))
 
     @classmethod
-    def merged(cls, parts: Sequence[ValueCounts]) -> ValueCounts:
-        first, *rest = parts
-        for part in rest:
-            first.distinct.Merge(part.distinct)
-        summed = _summed([part.values for part in parts], [part.counts for part in parts])
-        return cls(*_most_frequent(*summed), first.distinct)
+    def merged(cls, found: Sequence[ValueCounts]) -> ValueCounts:
+        first, *rest = found
+        for other in rest:
+            first.distinct.Merge(other.distinct)
+        summed = _summed([part for one in found for part in one.parts])
+        return cls([_most_frequent(*summed)], first.distinct)
 
 
 Accumulator = dict[str, ValueCounts]
@@ -72,12 +78,10 @@ class TopValues(stats_generator.CombinerStatsGenerator):  # type: ignore[misc]
         return {}
 
     def add_input(self, accumulator: Accumulator, input_record_batch: pa.RecordBatch) -> Accumulator:
-        texts = {
-            field.name: ValueCounts.of(input_record_batch.column(field.name).flatten())
-            for field in input_record_batch.schema
-            if is_text(field.type)
-        }
-        return self.merge_accumulators([accumulator, texts]) if accumulator else texts
+        for field, column in zip(input_record_batch.schema, input_record_batch.columns, strict=True):
+            if is_text(field.type):
+                accumulator.setdefault(field.name, ValueCounts.empty()).add(column.flatten())
+        return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[Accumulator]) -> Accumulator:
         parts: dict[str, list[ValueCounts]] = {}
@@ -87,8 +91,8 @@ class TopValues(stats_generator.CombinerStatsGenerator):  # type: ignore[misc]
         return {name: ValueCounts.merged(found) for name, found in parts.items()}
 
     def extract_output(self, accumulator: Accumulator) -> statistics_pb2.DatasetFeatureStatistics:
-        features = [_feature(name, found) for name, found in accumulator.items() if len(found.values)]
-        return statistics_pb2.DatasetFeatureStatistics(features=features)
+        features = [_feature(name, found) for name, found in self.merge_accumulators([accumulator]).items()]
+        return statistics_pb2.DatasetFeatureStatistics(features=[feature for feature in features if feature])
 
 
 def _readable(values: pa.Array) -> pa.Array:
@@ -111,24 +115,22 @@ def _text(value: bytes) -> bytes:
     return value
 
 
-def _summed(
-    values: Sequence[pa.Array], counts: Sequence[npt.NDArray[np.int64]]
-) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    if not sum(len(part) for part in values):
-        return values[0], counts[0]
-    encoded = pa.concat_arrays(values).dictionary_encode()
-    sums = np.bincount(encoded.indices.to_numpy(), weights=np.concatenate(counts))
+def _summed(parts: Sequence[Counts]) -> Counts:
+    if not sum(len(values) for values, _ in parts):
+        return parts[0]
+    encoded = pa.concat_arrays([values for values, _ in parts]).dictionary_encode()
+    sums = np.bincount(encoded.indices.to_numpy(), weights=np.concatenate([counts for _, counts in parts]))
     return encoded.dictionary, sums.astype(np.int64)
 
 
-def _most_frequent(values: pa.Array, counts: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+def _most_frequent(values: pa.Array, counts: npt.NDArray[np.int64]) -> Counts:
     if len(counts) <= VALUES_KEPT:
         return values, counts
     kept = np.sort(np.argsort(-counts, kind="stable")[:VALUES_KEPT])
     return values.take(pa.array(kept)), counts[kept]
 
 
-def _first_ranks(values: pa.Array, counts: npt.NDArray[np.int64]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+def _first_ranks(values: pa.Array, counts: npt.NDArray[np.int64]) -> Counts:
     """All that TFDV may show, ties of the last one too: it sorts and decodes whatever it gets, one by one."""
     if len(counts) <= _RANKS:
         return values, counts
@@ -136,13 +138,16 @@ def _first_ranks(values: pa.Array, counts: npt.NDArray[np.int64]) -> tuple[pa.Ar
     return values.filter(pa.array(shown)), counts[shown]
 
 
-def _feature(name: str, found: ValueCounts) -> statistics_pb2.FeatureNameStatistics:
-    values, counts = _first_ranks(found.values, found.counts)
+def _feature(name: str, merged: ValueCounts) -> statistics_pb2.FeatureNameStatistics | None:
+    [(values, counts)] = merged.parts
+    if not len(values):
+        return None
+    values, counts = _first_ranks(values, counts)
     pairs = zip(values.to_pylist(), counts.tolist(), strict=True)
     return top_k_uniques_stats_util.make_feature_stats_proto_topk_uniques(
         feature_path=types.FeaturePath([name]),
         num_top_values=_OPTIONS.num_top_values,
         num_rank_histogram_buckets=_OPTIONS.num_rank_histogram_buckets,
-        num_unique=found.distinct.Estimate(),
+        num_unique=merged.distinct.Estimate(),
         value_count_list=[top_k_uniques_stats_util.FeatureValueCount(value, count) for value, count in pairs],
     )

@@ -12,8 +12,8 @@ from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.types import artifact_utils
 
-from components.examples.records import row_groups, to_lists
-from components.statistics.executor import FeatureStatistics, extract
+from components.examples.records import RowGroup, row_groups, to_lists
+from components.statistics.executor import FeatureStatistics, _runs, extract
 from components.statistics.top_values import VALUES_KEPT
 from pipelines.errors import DataError
 from tests.components.examples.making import FOUR_THREADS, contents
@@ -136,10 +136,28 @@ def test_a_merge_of_merges_equals_one_merge(tmp_path: Path) -> None:
     """Counts and sketches may be merged in groups of neighbours, on any number of workers."""
     groups = row_groups(Path(examples_of(tmp_path, {"train": in_groups(day(7000))}).uri), "train")
     kernel = FeatureStatistics()
-    first, second = (kernel.merge([kernel.partial(group) for group in part]) for part in (groups[:3], groups[3:]))
+    first, second = (kernel.merge([kernel.partial([group]) for group in part]) for part in (groups[:3], groups[3:]))
     [found] = extract(kernel.merge([first, second])).datasets
     assert found.num_examples == 7000
     assert common(features(found)["words"]).num_missing == sum(row % 9 == 0 for row in range(7000))
+
+
+def test_row_groups_measured_together_give_the_same_bytes(tmp_path: Path) -> None:
+    groups = row_groups(Path(examples_of(tmp_path, {"train": in_groups(day(7000))}).uri), "train")
+    kernel = FeatureStatistics()
+    together, alone = (
+        extract(kernel.merge([kernel.partial(run) for run in runs])).SerializeToString(deterministic=True)
+        for runs in ([groups[:4], groups[4:]], [[group] for group in groups])
+    )
+    assert together == alone
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (7, [1] * 7), (9, [2, 2, 2, 2, 1]), (18, [4, 4, 4, 4, 2])])
+def test_row_groups_are_taken_together_where_enough_work_is_left_for_all(count: int, sizes: list[int]) -> None:
+    groups = [RowGroup("day.parquet", number, 1) for number in range(count)]
+    runs = _runs(groups)
+    assert [len(run) for run in runs] == sizes
+    assert [group for run in runs for group in run] == groups
 
 
 def test_a_column_that_one_row_group_lacks_is_missing_there(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ class Statistics(FeatureStatistics):
     def __init__(self, log: str) -> None:
         self._log = log
 
-    def partial(self, element: RowGroup) -> Accumulators:
-        note(self._log, element.path)
+    def partial(self, element: Sequence[RowGroup]) -> Accumulators:
+        for row_group in element:
+            note(self._log, row_group.path)
         return super().partial(element)
 
 
