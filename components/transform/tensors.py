@@ -1,7 +1,8 @@
 """Record batches as eager tensors, where a text is made once for all rows that hold it.
 
-adapter = BatchAdapter(input_config(schema, ["city"]))
-adapter(read(row_group, ["city"], encoded=True))["city"]        # as TFX's TensorAdapter makes it, dense or sparse
+    adapter = BatchAdapter(input_config(schema, ["city"]))
+    adapter(read(row_group, ["city"], encoded=True))["city"]        # as TFX's TensorAdapter makes it, dense or sparse
+    tensors, numbers = DistinctAdapter(config, ["city"])(batch)     # row i is numbers["city"][i] of tensors["city"]
 
 TFX's adapter makes an object of Python and a string of TensorFlow for every row. Here it arranges numbers of texts, which
 TensorFlow looks up.
@@ -9,7 +10,8 @@ TensorFlow looks up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,10 +22,13 @@ import pyarrow.compute as pc
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapter, TensorAdapterConfig
+from tfx_bsl.tfxio.tensor_representation_util import GetSourceColumnsFromTensorRepresentation
 
 from components.examples.texts import decode_column, is_text
 
 _NUMBERS = pa.large_list(pa.int64())
+Numbers = Mapping[str, npt.NDArray[np.int32]]
+"""`[rows]`, by column: which of its distinct rows a row is."""
 Representations = Mapping[str, schema_pb2.TensorRepresentation]
 
 
@@ -49,6 +54,57 @@ class BatchAdapter:
             name: _looked_up(tensor, self._defaults[name], texts[name]) if name in texts else tensor
             for name, tensor in tensors.items()
         }
+
+
+class DistinctAdapter:
+    """Tensors of the rows, but of some text columns those of their distinct rows only."""
+
+    def __init__(self, config: TensorAdapterConfig, distinct: Collection[str]) -> None:
+        alone = _alone(config)
+        self._distinct = {name: BatchAdapter(_only(config, {name})) for name in alone if name in distinct}
+        self._others = [name for name in config.arrow_schema.names if name not in self._distinct]
+        self._rows = BatchAdapter(_only(config, self._others))
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[dict[str, Any], Numbers]:
+        """Raises `ValueError` when the rows do not fit the representations."""
+        tensors, numbers = self._rows(batch.select(self._others)) if self._others else {}, {}
+        for name, adapter in self._distinct.items():
+            column = batch.column(name)
+            if found := _distinct(column):
+                column, numbers[name] = found
+            tensors |= adapter(pa.RecordBatch.from_arrays([column], names=[name]))
+        return tensors, numbers
+
+
+def _alone(config: TensorAdapterConfig) -> list[str]:
+    """Text columns that only the tensor of their name reads."""
+    read = Counter(column for one in config.tensor_representations.values() for column in _read_by(one))
+    return [name for name in _text_defaults(config) if read[name] == 1]
+
+
+def _only(config: TensorAdapterConfig, columns: Collection[str]) -> TensorAdapterConfig:
+    of = {name: one for name, one in config.tensor_representations.items() if _read_by(one)[0] in columns}
+    return TensorAdapterConfig(pa.schema([field for field in config.arrow_schema if field.name in columns]), of)
+
+
+def _read_by(representation: schema_pb2.TensorRepresentation) -> list[str]:
+    return [path.steps()[0] for path in GetSourceColumnsFromTensorRepresentation(representation)]
+
+
+def _distinct(column: pa.LargeListArray) -> tuple[pa.LargeListArray, npt.NDArray[np.int32]] | None:
+    """A row for every text, and one for a missing value where there is any; None when a row is no single text."""
+    present, values = column.is_valid().to_numpy(zero_copy_only=False), column.flatten()
+    if values.null_count or not np.array_equal(np.diff(column.offsets), present):
+        return None
+    if not pa.types.is_dictionary(values.type):
+        values = values.dictionary_encode()
+    count = len(values.dictionary)
+    numbers = np.full(len(column), count, np.int32)
+    numbers[present] = values.indices
+    offsets = np.append(np.arange(count + 1), [count] * bool(column.null_count))
+    missing = pa.array(np.arange(len(offsets) - 1) == count) if column.null_count else None
+    texts = pa.DictionaryArray.from_arrays(pa.array(np.arange(count, dtype=np.int32)), values.dictionary)
+    return pa.LargeListArray.from_arrays(pa.array(offsets), texts, mask=missing), numbers
 
 
 def _text_defaults(config: TensorAdapterConfig) -> dict[str, bytes]:
