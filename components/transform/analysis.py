@@ -48,7 +48,7 @@ class Analysis:
         """Analyzers without a kernel: with one of them, all are left to TensorFlow Transform."""
 
     def model(self, run: Run) -> Model:
-        """Runs every phase; the SavedModel with all constants."""
+        """Runs every phase; the SavedModel with all constants, not written yet."""
         model: Model = nodes.Traverser(_Interpreter(self._trace, self.phases, run)).visit_value_node(self._root)
         return model
 
@@ -132,7 +132,7 @@ class _Interpreter(nodes.Visitor):  # type: ignore[misc]
         first: Any = inputs[0] if inputs else None
         match operation:
             case beam_nodes.CreateSavedModel(label=label) if label == _FINAL:
-                return self._trace.write_model(list(inputs), operation.output_signature)
+                return self._trace.model(list(inputs), operation.output_signature)
             case beam_nodes.CreateSavedModel(output_signature=tensors):
                 return (inputs, tensors)
             case beam_nodes.CreateTensorBinding(tensor_name=tensor, dtype_enum=dtype):
@@ -186,5 +186,6 @@ class _Interpreter(nodes.Visitor):  # type: ignore[misc]
             return None, []
         if frozen := freeze(self._trace, bindings, tensors):
             return frozen, list(dict.fromkeys(feed.column for feed in frozen.feeds))
-        saved = Saved(self._trace.write_model(bindings, tensors).path, tuple(tensors))
-        return saved, self._trace.input_names(tensors)
+        model = self._trace.model(bindings, tensors)
+        model.write()
+        return Saved(model.path, tuple(tensors)), self._trace.input_names(tensors)

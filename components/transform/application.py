@@ -15,6 +15,7 @@ from components.concurrency import Concurrently
 from components.examples.records import RowGroup, read, read_weights
 from components.transform.blocks import Columns, lay_out, write_shard
 from components.transform.graph import Graph, Live, Saved, input_config
+from components.transform.rowwise import text_outputs
 from components.transform.tracing import Model, Trace, output_shapes
 from pipelines.errors import UserCodeError, bounded
 
@@ -48,7 +49,9 @@ class Apply(beam.PTransform):  # type: ignore[misc]
         shapes = output_shapes(trace.outputs, place="")
         config = input_config(trace.schema, trace.input_names(trace.outputs))
         columns = lay_out({**shapes, weight: ((), "float32")} if weight else shapes)
-        self._transform = _TransformRowGroup(Saved(model.path, tuple(shapes)), config, columns, output, weight)
+        column_of = text_outputs(trace.graph, trace.inputs, trace.outputs)
+        saved = Saved(model.path, tuple(shapes))
+        self._transform = _TransformRowGroup(saved, config, column_of, columns, output, weight)
         live = Live(model.module, tuple(shapes)) if model.module else None
         self._graph = self._transform.load(live) if live else None
         """Workers of this process find it; it is theirs as long as we hold it."""
@@ -59,10 +62,16 @@ class Apply(beam.PTransform):  # type: ignore[misc]
 
 class _TransformRowGroup(beam.DoFn):  # type: ignore[misc]
     def __init__(
-        self, model: Saved, config: TensorAdapterConfig, columns: Columns, output: Path, weight: str | None
+        self,
+        model: Saved,
+        config: TensorAdapterConfig,
+        column_of: Mapping[str, str],
+        columns: Columns,
+        output: Path,
+        weight: str | None,
     ) -> None:
-        self._model, self._config, self._columns, self._output = model, config, columns, output
-        self._weight = weight
+        self._model, self._config, self._column_of = model, config, column_of
+        self._columns, self._output, self._weight = columns, output, weight
         self._shared = Shared()
 
     def setup(self) -> None:
@@ -70,7 +79,7 @@ class _TransformRowGroup(beam.DoFn):  # type: ignore[misc]
 
     def load(self, model: Saved | Live) -> Graph:
         """Once per process, from whichever is asked for first."""
-        graph: Graph = self._shared.acquire(lambda: Graph(model, self._config))
+        graph: Graph = self._shared.acquire(lambda: Graph(model, self._config, column_of=self._column_of))
         return graph
 
     def process(self, work: _Work) -> None:

@@ -6,12 +6,16 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import tensorflow_transform as tft
+from apache_beam.options.pipeline_options import DirectOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.impl_helper import METADATA_DIR_NAME
@@ -63,17 +67,24 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
             traced = trace(import_function(path), schema, folder, place=path.rpartition(".")[0])
             require_free(traced.outputs, weight, place=path.rpartition(".")[0])
             model = self._analyze(traced, _analyzed(examples, sample), splits[ANALYZED])
-            _publish(model.path, traced, graph)
-        published = model._replace(path=graph / tft.TFTransformOutput.TRANSFORM_FN_DIR)
-        self._apply(traced, published, splits, Path(output.uri), weight=weight)
+            published = model._replace(
+                path=graph / tft.TFTransformOutput.TRANSFORM_FN_DIR, write=partial(_publish, model, traced, graph)
+            )
+            self._apply(traced, published, splits, Path(output.uri), weight=weight)
         describe(output, split_names=list(splits), span=examples.span)
 
     def _apply(
         self, traced: Trace, model: Model, splits: Mapping[str, list[RowGroup]], output: Path, *, weight: str | None
     ) -> None:
         apply = Apply(traced, model, splits, output, weight=weight)  # it holds the graph until the pipeline is done
-        with self._make_beam_pipeline() as pipeline:
-            _ = pipeline | apply
+        pipeline = self._make_beam_pipeline()
+        with ThreadPoolExecutor(1) as beside:
+            writing = beside.submit(model.write)
+            if not (model.module and _runs_here(pipeline)):
+                writing.result()
+            with pipeline:
+                _ = pipeline | apply
+            writing.result()
 
     def _analyze(self, traced: Trace, examples: Artifact, groups: list[RowGroup]) -> Model:
         """The SavedModel with all constants."""
@@ -110,6 +121,12 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
             elements = numbered({day: groups[day] for day in missing})
             run_with_beam(ByDay(kernel), elements, self._make_beam_pipeline(), path)
         return partials.merged(kernel, path)
+
+
+def _runs_here(pipeline: beam.Pipeline) -> bool:
+    """No worker needs to load what this process has."""
+    mode: str = pipeline.options.view_as(DirectOptions).direct_running_mode
+    return isinstance(pipeline.runner, FnApiRunner) and mode == "in_memory"
 
 
 def _splits(examples: Artifact) -> dict[str, list[RowGroup]]:
@@ -161,17 +178,18 @@ def _read_schema(folder: Path) -> schema_pb2.Schema:
     return text_format.Parse((folder / "schema.pbtxt").read_text(encoding="utf-8"), schema_pb2.Schema())
 
 
-def _publish(model: Path, traced: Trace, graph: Path) -> None:
+def _publish(model: Model, traced: Trace, graph: Path) -> None:
     """The folders of a transform graph, as TensorFlow Transform lays them out."""
+    model.write()
     names = tft.TFTransformOutput
     shutil.copytree(
-        model,
+        model.path,
         graph / names.TRANSFORM_FN_DIR,
         ignore=shutil.ignore_patterns(METADATA_DIR_NAME),
         dirs_exist_ok=True,
     )
     transformed = graph / names.TRANSFORMED_METADATA_DIR
-    shutil.copytree(model / METADATA_DIR_NAME, transformed, dirs_exist_ok=True)
+    shutil.copytree(model.path / METADATA_DIR_NAME, transformed, dirs_exist_ok=True)
     _write_assets(traced.assets, transformed / names.ASSET_MAP)
     metadata_io.write_metadata(dataset_metadata.DatasetMetadata(traced.schema), str(graph / names.RAW_METADATA_DIR))
 

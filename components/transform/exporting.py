@@ -32,8 +32,8 @@ def export(
     fingerprint: Mapping[str, Any],
     constants: Mapping[str, tf.Tensor],
     fetches: Mapping[str, str],
-) -> tf.Module:
-    """`impl_helper.trace_and_write_v2_saved_model`, with one trace instead of two; what was written, ready to run.
+) -> tuple[tf.Module, Callable[[], None]]:
+    """`impl_helper.trace_and_write_v2_saved_model`, with one trace instead of two: a module that runs, and what writes it.
 
     Args:
         folder: for temporary assets.
@@ -50,17 +50,23 @@ def export(
     context = graph_context.TFGraphContext(tf.Module(), temp_dir=str(folder), evaluated_replacements=constants)
     transform = impl_helper.get_traced_transform_fn(recording, specs, context, output_keys_to_name_map=fetches)
     module: tf.Module = context.module_to_export
-    traced = saved_transform_io_v2.write_v2_saved_model(module, transform, _FUNCTION, str(path))
+    traced = saved_transform_io_v2.trace_and_update_module(
+        module, transform, _FUNCTION, strip_control_dependencies=False
+    )
     inputs = tf2_utils.get_structured_inputs_from_func_graph(traced.graph)
     impl_helper._validate_analyzers_fingerprint(fingerprint, traced.graph, inputs)
-    if traced.graph.get_collection(analyzer_nodes.TENSOR_REPLACEMENTS):
-        return module
-    try:
-        metadata = dataset_metadata.DatasetMetadata(_schema(traced, returned))
-    except UnliftableError:  # an annotation that takes rows
-        metadata = impl_helper._trace_and_get_metadata(traced, inputs, function, str(folder), constants)
-    metadata_io.write_metadata(metadata, str(path / impl_helper.METADATA_DIR_NAME))
-    return module
+
+    def write() -> None:
+        tf.saved_model.save(module, str(path))
+        if traced.graph.get_collection(analyzer_nodes.TENSOR_REPLACEMENTS):
+            return
+        try:
+            metadata = dataset_metadata.DatasetMetadata(_schema(traced, returned))
+        except UnliftableError:  # an annotation that takes rows
+            metadata = impl_helper._trace_and_get_metadata(traced, inputs, function, str(folder), constants)
+        metadata_io.write_metadata(metadata, str(path / impl_helper.METADATA_DIR_NAME))
+
+    return module, write
 
 
 class Exported(saved_transform_io_v2.SavedModelLoader):  # type: ignore[misc]

@@ -21,7 +21,7 @@ from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 from tfx_bsl.tfxio.tf_example_record import TFExampleBeamRecord
 
 from components.transform.exporting import Exported
-from components.transform.tensors import BatchAdapter
+from components.transform.tensors import DistinctAdapter
 from pipelines.errors import DataError, UserCodeError
 
 Tensors = Mapping[str, Any]
@@ -99,8 +99,12 @@ def input_config(schema: schema_pb2.Schema, names: Sequence[str] | None = None) 
 class Graph:
     """Thread-safe: the threads of a process share one."""
 
-    def __init__(self, model: Frozen | Saved | Live, config: TensorAdapterConfig) -> None:
-        self._adapter = BatchAdapter(config)
+    def __init__(
+        self, model: Frozen | Saved | Live, config: TensorAdapterConfig, *, column_of: Mapping[str, str] | None = None
+    ) -> None:
+        """`column_of`: the outputs that `rowwise.text_outputs` found."""
+        self._column_of = column_of or {}
+        self._adapter = DistinctAdapter(config, set(self._column_of.values()))
         self._apply = model.load(list(config.tensor_representations))
 
     def __call__(self, batch: pa.RecordBatch, *, place: str) -> dict[str, npt.NDArray[Any]]:
@@ -115,7 +119,7 @@ class Graph:
             UserCodeError: an operation of the graph failed on them.
         """
         try:
-            tensors = self._adapter(batch)
+            tensors, numbers = self._adapter(batch)
         except ValueError as error:
             raise DataError(
                 f"examples must fit the schema. Received: {error}: {error.__cause__}",
@@ -132,7 +136,11 @@ class Graph:
                 fix="correct that operation in features.py, or exclude such rows in the contract",
                 place=place,
             ) from error
-        return {name: np.asarray(tensor) for name, tensor in found.items()}
+        arrays = {name: np.asarray(tensor) for name, tensor in found.items()}
+        for name, column in self._column_of.items():
+            if column in numbers:
+                arrays[name] = arrays[name].take(numbers[column], axis=0)
+        return arrays
 
 
 def _without_trace(message: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import uuid
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +35,8 @@ class Model(NamedTuple):
     """Of the SavedModel."""
     module: tf.Module | None
     """The same, when this process has made it."""
+    write: Callable[[], None] = lambda: None
+    """To `path`; for some dozen vocabularies that takes as long as reading half a million rows."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,11 @@ class Trace:
         }
         return source_of(self.graph.get_tensor_by_name(key if ":" in key else f"{key}:0"), plain)
 
-    def write_model(self, bindings: Sequence[Binding], tensors: Mapping[str, Any]) -> Model:
-        """A SavedModel with the constants in place: of `tensors` while analyzers are open, of the outputs at the end."""
+    def model(self, bindings: Sequence[Binding], tensors: Mapping[str, Any]) -> Model:
+        """With the constants in place: of `tensors` while analyzers are open, of the outputs at the end. Not written yet."""
         path = self.folder / uuid.uuid4().hex
         plain = all(isinstance(tensor, tf.Tensor) for tensor in tensors.values())
-        module = export(
+        module, write = export(
             path,
             self.function,
             self.specs,
@@ -82,7 +84,7 @@ class Trace:
             constants={bound.tensor: tf.constant(bound.value, tf.dtypes.as_dtype(bound.dtype)) for bound in bindings},
             fetches={name: tensor.name for name, tensor in tensors.items()} if plain else {},
         )
-        return Model(path, module)
+        return Model(path, module, write)
 
 
 def trace(function: PreprocessingFn, schema: schema_pb2.Schema, folder: Path, *, place: str) -> Trace:

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow_transform as tft
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.transform import graph
+from components.transform import executor, graph
 from components.transform.blocks import FILE_FORMAT
 from components.transform.graph import input_config
 from pipelines.errors import DataError, DaybreakError, SpecError, UserCodeError
@@ -22,6 +23,7 @@ from tests.components.transform.rows import batch
 from tests.components.transform.running import (
     FOUR_THREADS,
     ONE_WORKER,
+    RUNNER,
     Made,
     run,
     transform,
@@ -165,3 +167,28 @@ def test_a_process_applies_the_graph_that_it_wrote_and_what_others_load_does_the
     found = loaded(examples.select(config.arrow_schema.names), place="")
     for name, values in rows.items():
         np.testing.assert_array_equal(values, found[name])
+
+
+def test_what_cannot_be_written_beside_the_application_fails_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(executor, "_publish", refuse)
+    with pytest.raises(OSError, match="no space left"):
+        made_in(tmp_path, features.nothing_analyzed)
+    assert not (tmp_path / "transformed" / "graph" / ".temporary").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "here"),
+    [
+        (FOUR_THREADS, True),
+        ([*RUNNER, "--direct_running_mode=multi_processing", "--direct_num_workers=2"], False),
+        (["--runner=PortableRunner", "--job_endpoint=localhost:1"], False),
+    ],
+    ids=["threads", "processes", "a cluster"],
+)
+def test_only_a_process_that_works_alone_need_not_wait_for_the_saved_model(arguments: list[str], here: bool) -> None:
+    assert executor._runs_here(beam.Pipeline(argv=arguments)) is here
