@@ -32,7 +32,7 @@ PACKAGES = ("tfx", "tensorflow", "apache-beam", "pyarrow", "polars", "duckdb", "
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.data_plane")
     parser.add_argument("--rows", type=_numbers, default=FULL_ROWS, help="sizes, by commas")
-    parser.add_argument("--repeats", type=int, default=3, help="of all sides but stock TFX, which runs once")
+    parser.add_argument("--repeats", type=int, default=3, help="at up to 1M rows; stock TFX runs once")
     parser.add_argument("--stages", type=_words, default=(), help="only these; writes nothing")
     parser.add_argument("--sides", type=_words, default=(), help="ours, window, stock, polars, duckdb; writes nothing")
     parser.add_argument("--folder", type=Path, help="keeps data and measurements; default: a temporary one")

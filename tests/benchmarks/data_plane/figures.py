@@ -34,8 +34,8 @@ NOTES = (
     "bound to as many cores as the table says, and TFX always to one.",
     "Polars and DuckDB count distinct values exactly and write Parquet; TFX's Transform computes no statistics. TFX's "
     "later stages read what its CSV ExampleGen wrote, since the Parquet one loses every 0.",
-    "TFX ran once, and not at 5M rows: its ExampleGen holds them in memory.",
-    "Evaluate scores a model that was trained on a small day. It and the window take minutes at 1M rows: there they run once.",
+    "TFX ran once, and not at 5M rows: its ExampleGen holds them in memory. Its Evaluator ran at 0.1M rows only.",
+    "Evaluate scores a model that was trained on a small day. At 1M rows it and the window ran once, at 5M everything.",
     "The window: seven days, each with as many rows as the table says, on the day after the first full one. Contract, "
     "examples, statistics and analysis; applying the graph to all seven days, whose vocabularies are new, is apart.",
 )

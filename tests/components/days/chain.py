@@ -65,7 +65,7 @@ class Counting:
         patch.setattr(reading, "BATCH_ROWS", GROUP_ROWS)
         for name, module, function in (
             ("judged", window, "judge_into"),
-            ("split", examples_row_groups, "to_lists"),
+            ("split", examples_row_groups, "split_rows"),
             ("statistics", statistics_executor, "read"),
             ("analyzed", measures, "read"),
         ):
