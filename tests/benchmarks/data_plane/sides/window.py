@@ -30,7 +30,7 @@ CHAIN = ("contract", "examples", "statistics", "transform")
 
 
 class AnalysisOnly(TransformExecutor):
-    def _apply(self, *_: Any) -> None:
+    def _apply(self, *_: Any, **__: Any) -> None:
         pass
 
 
