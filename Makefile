@@ -67,7 +67,7 @@ lint: env ## ruff, mypy and the layer contracts
 format: env ## Format, and mend what ruff can mend
 	@.venvs/services/bin/ruff format . && .venvs/services/bin/ruff check --fix .
 
-bench: env ## Measure, for hours; writes docs/benchmarks/*.json and docs/capacity.md
+bench: env ## Measure, for more than an hour; writes docs/benchmarks/*.json and docs/capacity.md
 	@.venvs/ml/bin/python -m tests.benchmarks.chain
 	@.venvs/ml/bin/python -m tests.benchmarks.data_plane
 	@.venvs/ml/bin/python -m tests.benchmarks.capacity

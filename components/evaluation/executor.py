@@ -20,7 +20,7 @@ from components.aggregation import Aggregate
 from components.concurrency import Concurrently
 from components.decision.report import GateReport, Verdict
 from components.evaluation.checks import judge
-from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, check_names, read_calibration, read_table
+from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, read_calibration, read_table
 from components.evaluation.readable import write_readable
 from components.evaluation.scoring import Score, Scoring
 from components.evaluation.sums import SliceSums, Sums
@@ -43,7 +43,6 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
         exec_properties: dict[str, Any],
     ) -> None:
         evaluate = Evaluate.model_validate_json(exec_properties["evaluate"])
-        check_names(evaluate.metrics)
         groups = row_groups(Path(artifact_utils.get_single_uri(input_dict["examples"])), SPLIT)
         scoring = _scoring(input_dict, evaluate, label=str(exec_properties["label"]))
         champion, unusable = _champion_name(input_dict), ""

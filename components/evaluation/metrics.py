@@ -7,9 +7,9 @@ table[OVERALL].candidate["auc"], table["city=Berlin"].rows
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -22,25 +22,14 @@ from components.evaluation.sums import (
     PREDICTION,
     SQUARED,
     Counts,
-    Floats,
     Sums,
     predictions_of,
 )
-from pipelines.errors import SpecError, bounded
+from pipelines.spec import Metric
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 OVERALL = "overall"
-METRICS = (
-    "auc",
-    "binary_crossentropy",
-    "calibration",
-    "mean_label",
-    "mean_prediction",
-    "mean_squared_error",
-    "mean_absolute_error",
-)
-
-
+METRICS: tuple[Metric, ...] = get_args(Metric)
 SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
@@ -60,26 +49,14 @@ class Slice:
     champion: Mapping[str, float] = field(default_factory=dict)
 
 
-def check_names(names: Iterable[str]) -> None:
-    if unknown := [name for name in names if name not in METRICS]:
-        raise SpecError(
-            f"`evaluate.metrics` may hold {bounded(METRICS, limit=len(METRICS))}. Received: {bounded(unknown)}",
-            fix="correct the spelling, or leave it out",
-        )
-
-
 def read_table(
     sums: Sequence[Sums], *, slicings: Sequence[Sequence[str]], models: Sequence[str], metrics: Sequence[str] = METRICS
 ) -> dict[str, Slice]:
     """Metrics by slice (`overall`, `city=Berlin`, `city=Berlin, hour=3`), the overall slice first, then the largest."""
     table: dict[str, Slice] = {}
     for columns, of_slicing in zip(slicings, sums, strict=True):
-        aucs = _aucs(of_slicing)
         for number, key in enumerate(of_slicing.keys):
-            found = {
-                name: _metrics(of_slicing, number, model, aucs[number, model], metrics)
-                for model, name in enumerate(models)
-            }
+            found = {name: _metrics(of_slicing, number, model, metrics) for model, name in enumerate(models)}
             table[slice_name(columns, key)] = Slice(rows=int(of_slicing.rows[number]), **found)
     overall = table.pop(OVERALL, Slice())
     return {OVERALL: overall, **{name: table[name] for name in sorted(table, key=lambda key: (-table[key].rows, key))}}
@@ -101,11 +78,11 @@ def read_calibration(sums: Sums, models: Sequence[str]) -> dict[str, list[tuple[
     return curves
 
 
-def _metrics(sums: Sums, number: int, model: int, auc: float, wanted: Sequence[str]) -> dict[str, float]:
+def _metrics(sums: Sums, number: int, model: int, wanted: Sequence[str]) -> dict[str, float]:
     rows, [labels, binary], values = sums.rows[number], sums.labels[number], sums.models[number, model]
     are_probabilities = values[IN_RANGE] == rows
     found = {
-        "auc": auc if are_probabilities and binary == rows else math.nan,
+        "auc": _auc(*_histogram(sums, number, model)) if are_probabilities and binary == rows else math.nan,
         "binary_crossentropy": values[LOG_LOSS] / rows if are_probabilities else math.nan,
         "calibration": values[PREDICTION] / labels if labels else math.nan,
         "mean_label": labels / rows,
@@ -116,15 +93,11 @@ def _metrics(sums: Sums, number: int, model: int, auc: float, wanted: Sequence[s
     return {name: float(found[name]) for name in wanted if math.isfinite(found[name])}
 
 
-def _aucs(sums: Sums) -> Floats:
-    """`[slices, models]`; rows of one bin count as ties. NaN where a class has no row."""
-    slices, models = sums.models.shape[:2]
-    found = [[_auc(*_histogram(sums, number, model)) for model in range(models)] for number in range(slices)]
-    return np.array(found).reshape(slices, models)
-
-
 def _auc(negatives: Histogram, positives: Histogram) -> float:
-    """The share of pairs of both classes in which the positive has the higher prediction; half of the ties."""
+    """The share of pairs of both classes in which the positive has the higher prediction.
+
+    Rows of one bin are ties, of which half count. NaN where a class has no row.
+    """
     until = np.concatenate([[0.0], np.cumsum(negatives.counts)])
     below, up_to = (until[np.searchsorted(negatives.bins, positives.bins, side=side)] for side in SIDES)
     pairs = until[-1] * float(positives.counts.sum())

@@ -2,13 +2,13 @@
 
     scored | Viewers(evaluate, with_champion=True, share=0.1, folder=folder)
 
-It measures the predictions that are there, by its own code, which takes rows apart: 38 CPU seconds for 200,000 rows of
-27 columns, against less than one of `components.evaluation.sums`.
+It measures the predictions that are there, by its own code, which takes rows apart: for one model 6 CPU seconds before the
+first row, and 2 for 10,000 rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from tensorflow_model_analysis.proto import config_pb2
 from components.evaluation.metrics import CANDIDATE, CHAMPION
 from components.evaluation.scoring import LABEL
 from components.examples.texts import decode_column
-from pipelines.spec import Evaluate
+from pipelines.spec import Evaluate, Metric
 
-CLASSES = {
+CLASSES: Mapping[Metric, str] = {
     "auc": "AUC",
     "binary_crossentropy": "BinaryCrossEntropy",
     "calibration": "Calibration",

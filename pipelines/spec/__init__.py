@@ -15,7 +15,7 @@ from __future__ import annotations
 from pipelines.spec.base import Frozen
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
-from pipelines.spec.model import Bound, Change, Drift, Evaluate, StrategyName, Train
+from pipelines.spec.model import Bound, Change, Drift, Evaluate, Metric, StrategyName, Train
 from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Schedule
 from pipelines.spec.source import Source
 from pipelines.spec.whole import Spec
@@ -33,6 +33,7 @@ __all__ = [
     "Evaluate",
     "Frozen",
     "Images",
+    "Metric",
     "Resources",
     "Schedule",
     "Source",

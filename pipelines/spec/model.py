@@ -20,6 +20,17 @@ class Drift(Frozen):
     """Numeric columns: Jensen-Shannon divergence."""
 
 
+Metric = Literal[
+    "auc",
+    "binary_crossentropy",
+    "calibration",
+    "mean_label",
+    "mean_prediction",
+    "mean_squared_error",
+    "mean_absolute_error",
+]
+
+
 class StrategyName(enum.StrEnum):
     SINGLE = "single"
     MIRRORED = "mirrored"
@@ -81,8 +92,7 @@ class Change(Frozen):
 
 
 class Evaluate(Frozen):
-    metrics: tuple[str, ...] = ("auc", "binary_crossentropy", "calibration")
-    """`auc`, `binary_crossentropy`, `calibration`, `mean_label`, `mean_prediction`, `mean_squared_error`, `mean_absolute_error`."""
+    metrics: tuple[Metric, ...] = ("auc", "binary_crossentropy", "calibration")
     slices: tuple[tuple[str, ...], ...] = ()
     """Raw columns to slice by; several in one entry are crossed."""
     tfma_rows: Annotated[int, Field(ge=0)] = 10_000

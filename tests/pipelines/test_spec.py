@@ -95,6 +95,7 @@ def test_every_source_has_one_way_to_find_a_day(source: dict[str, str]) -> None:
         ({"train": {"budget_minutes": 100}, "budget": {"hours": 1}}, "exceeds `budget.hours` 1"),
         ({"budget": {"hours": 2, "warn_hours": 3}}, "must be below `hours` 2"),
         ({"evaluate": {"slices": [["colour"]]}}, "`evaluate.slices` names colour"),
+        ({"evaluate": {"metrics": ["f1"]}}, "`evaluate.metrics.0`: Input should be 'auc', 'binary_crossentropy'"),
         ({"evaluate": {"bounds": [{"metric": "f1", "min": 0.1}]}}, "'f1', which is not in `metrics`"),
         ({"evaluate": {"bounds": [{"metric": "auc"}]}}, "needs `min` or `max`"),
         ({"evaluate": {"bounds": [{"metric": "auc", "min": 0.9, "max": 0.1}]}}, "min 0.9 above max 0.1"),

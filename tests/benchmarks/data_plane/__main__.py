@@ -1,6 +1,6 @@
 """Every data stage at three sizes of a generated log, ours against stock TFX, Polars and DuckDB.
 
-    python -m tests.benchmarks.data_plane                                # what `make bench` runs; hours
+    python -m tests.benchmarks.data_plane                                # what `make bench` runs; an hour
     python -m tests.benchmarks.data_plane --rows 100000 --repeats 1      # a short pass; writes nothing
     python -m tests.benchmarks.data_plane --folder /data/bench           # goes on where a stopped one was
 

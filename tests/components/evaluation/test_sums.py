@@ -11,11 +11,10 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from components.evaluation.metrics import METRICS, OVERALL, Slice, check_names, read_calibration, read_table
+from components.evaluation.metrics import METRICS, OVERALL, Slice, read_calibration, read_table
 from components.evaluation.scoring import LABEL
 from components.evaluation.slicing import as_texts
 from components.evaluation.sums import SliceSums, Sums
-from pipelines.errors import SpecError
 
 MODELS = ["candidate", "champion"]
 SLICINGS: list[tuple[str, ...]] = [(), ("city",), ("city", "tag")]
@@ -129,9 +128,3 @@ def test_the_calibration_curve_has_the_rows_of_its_bins() -> None:
     assert points[:, 2].sum() == 2_000
     assert points[:, 1] @ points[:, 2] == pytest.approx(overall.labels[0, 0])
     assert points[:, 0] @ points[:, 2] == pytest.approx(overall.models[0, 0, 0], rel=1e-3)
-
-
-def test_an_unknown_metric_is_refused_with_the_known_ones() -> None:
-    check_names(["auc", "mean_label"])
-    with pytest.raises(SpecError, match=r"`evaluate\.metrics` may hold.*calibration.*Received.*f1"):
-        check_names(["auc", "f1"])
