@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.data_types import RuntimeParameter
+from tfx.types.channel_utils import union
 
 from components.anomalies.component import Anomalies
 from components.contract.component import Contract
@@ -41,8 +43,8 @@ STAGES = {
     "anomalies": "validation",
     "transform": "features",
     "train": "training",
-    "champion": "evaluation",
-    "evaluate": "evaluation",
+    "champion": "validation",
+    "evaluate": "gates",
     "register": "release",
 }
 DESCRIPTIONS = {
@@ -76,7 +78,7 @@ def assemble(spec: Spec, settings: Settings) -> tuple[tfx.dsl.Pipeline, dict[str
         enable_cache=True,
         beam_pipeline_args=BEAM_ARGS,
     )
-    return pipeline, {node: _describe(spec, node) for node in STAGES}
+    return pipeline, {component.id: _describe(spec, component.id) for component in pipeline.components}
 
 
 def _components(spec: Spec) -> list[BaseNode]:
@@ -127,10 +129,14 @@ def _components(spec: Spec) -> list[BaseNode]:
         evaluate=spec.evaluate.model_dump_json(),
         label=label,
     )
+    # The cheapest first: a candidate that one gate refuses costs no other.
+    gates = {"evaluate": evaluate}
+    for before, after in pairwise(gates.values()):
+        after.add_upstream_node(before)
     register = Register(
         model=train.outputs["model"],
         model_run=train.outputs["model_run"],
-        report=evaluate.outputs["report"],
+        reports=union([gate.outputs["report"] for gate in gates.values()]),
         examples=examples.outputs["examples"],
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
@@ -148,7 +154,7 @@ def _components(spec: Spec) -> list[BaseNode]:
         "anomalies": anomalies,
         "transform": transform,
         "train": train,
-        "evaluate": evaluate,
+        **gates,
         "register": register,
     }
     return [component.with_id(name) for name, component in named.items()]

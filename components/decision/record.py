@@ -132,7 +132,7 @@ def _decide(
     day: str,
     reason: str,
 ) -> tuple[str, Verdict, str, str]:
-    """(gate, verdict, reason, next command) of the first node that stopped the run, else of the last gate."""
+    """(gate, verdict, reason, next command) of the first node that stopped the run, else of the decisive gate."""
     again = f"daybreak run {manifest.pipeline} --day {day}"
     for node in manifest.nodes:
         outcome = outcomes.get(node.id)
@@ -147,9 +147,10 @@ def _decide(
             return node.id, Verdict.NOT_EVALUABLE, reason or f"`{node.id}` never ran", again
     if not gates:
         return "", Verdict.NOT_EVALUABLE, "no gate is part of this pipeline", f"daybreak check {manifest.pipeline}"
-    last = list(gates.values())[-1]
-    why = last.reason or "every check passed"
-    return last.gate, last.verdict, why, last.next_command or f"daybreak explain {manifest.pipeline} --day {day}"
+    decisive = GateReport.decisive(list(gates.values()))
+    why = decisive.reason or "every check passed"
+    command = decisive.next_command or f"daybreak explain {manifest.pipeline} --day {day}"
+    return decisive.gate, decisive.verdict, why, command
 
 
 def _report(outcome: Outcome | None) -> GateReport | None:

@@ -67,6 +67,14 @@ class GateReport(Frozen):
             next_command=next_command,
         )
 
+    @classmethod
+    def decisive(cls, reports: Sequence[GateReport]) -> GateReport:
+        """The first of those with the worst verdict; the last one when all accept."""
+        worst = max((report.verdict for report in reports), key=_SEVERITY.index)
+        if worst is Verdict.ACCEPTED:
+            return reports[-1]
+        return next(report for report in reports if report.verdict is worst)
+
     def write(self, folder: Path) -> None:
         write_atomically(folder / REPORT_FILE, self.model_dump_json(indent=1).encode() + b"\n")
 

@@ -30,8 +30,6 @@ from pipelines.outcome import ArtifactRef, Outcome, State, write_outcome
 from pipelines.settings import Settings
 from pipelines.spec import Cluster
 
-GATES = ("contract", "anomalies")
-"""Nodes whose refusal ends the day. `evaluate` refuses too, and `register` then says why nothing is registered."""
 
 
 @dataclass(frozen=True)
@@ -194,9 +192,7 @@ def _read_back(attempt: Attempt, connection: Connection, execution_id: int, prog
 
 
 def _obey_gate(attempt: Attempt, progress: _Progress) -> None:
-    """Raises `RefusedError` when a gate refused the day, now or when the cached execution ran."""
-    if attempt.node not in GATES:
-        return
+    """Raises `RefusedError` when a gate refused the day, now or when the cached execution ran: no later node runs."""
     from components.decision.report import GateReport, Verdict
 
     for artifact in (a for artifacts in progress.outputs.values() for a in artifacts if a.type == "GateReport"):

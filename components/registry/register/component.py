@@ -23,7 +23,7 @@ class RegisterSpec(ComponentSpec):  # type: ignore[misc]
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
         "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
-        "report": ChannelParameter(type=GateReport),
+        "reports": ChannelParameter(type=GateReport),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
@@ -39,7 +39,7 @@ class Register(BaseComponent):  # type: ignore[misc]
     EXECUTOR_SPEC = ExecutorClassSpec(RegisterExecutor)
 
     def __init__(self, *, pipeline: str, day: Any, label: str, **inputs: Channel) -> None:
-        """`inputs`: the channels of `RegisterSpec.INPUTS`, by name."""
+        """`inputs`: the channels of `RegisterSpec.INPUTS`, by name; `reports` may be a union of those of several gates."""
         super().__init__(
             RegisterSpec(pipeline=pipeline, day=day, label=label, registration=Channel(type=Registration), **inputs)
         )

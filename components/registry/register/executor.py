@@ -35,8 +35,9 @@ class Candidate:
     day: datetime.date
     label: str
     uris: Mapping[str, str]
-    """Folder of each input artifact."""
+    """Folder of each input artifact but the reports."""
     report: GateReport
+    """Of the gate that decided."""
 
     @property
     def saved_model(self) -> Path:
@@ -57,12 +58,13 @@ class RegisterExecutor(BaseExecutor):  # type: ignore[misc]
         exec_properties: dict[str, Any],
     ) -> None:
         """Writes `registration.json`. Raises `TransientError` when the registry does not answer."""
-        uris = {name: artifact_utils.get_single_uri(artifacts) for name, artifacts in input_dict.items()}
+        uris = {name: artifact_utils.get_single_uri(input_dict[name]) for name in _LINEAGE}
+        reports = [GateReport.read(Path(artifact.uri)) for artifact in input_dict["reports"]]
         candidate = Candidate(
             day=datetime.date.fromisoformat(exec_properties["day"]),
             label=exec_properties["label"],
             uris=uris,
-            report=GateReport.read(Path(uris["report"])),
+            report=GateReport.decisive(reports),
         )
         registry = Registry.connect(Settings.from_environment(), exec_properties["pipeline"])
         with registry.locked():
