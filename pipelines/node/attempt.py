@@ -31,7 +31,6 @@ from pipelines.settings import Settings
 from pipelines.spec import Cluster
 
 
-
 @dataclass(frozen=True)
 class Attempt:
     manifest: Manifest
