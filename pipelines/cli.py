@@ -191,7 +191,7 @@ def check(context: typer.Context) -> None:
 
 @app.command("compile", context_settings=_PASS_ON)
 def compile_(context: typer.Context) -> None:
-    """Write the manifest that Airflow reads: daybreak compile NAME … | --all"""
+    """Write the manifest that Airflow reads: daybreak compile NAME … | --all | NAME --set train.epochs=8"""
     _become_ml("pipelines.compile", context.args)
 
 

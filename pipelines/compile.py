@@ -200,14 +200,22 @@ def _exists(module: str) -> bool:
         return False
 
 
-def compile_by_name(name: str, settings: Settings) -> Manifest:
-    """Compiles a folder of `pipelines/`, or any importable module that has `create_pipeline()`."""
+def compile_by_name(name: str, settings: Settings, *, changes: Sequence[str] = ()) -> Manifest:
+    """Compiles a folder of `pipelines/`, or any importable module that has `create_pipeline()`.
+
+    `changes` to the spec, as `load_spec` takes them, are for one manifest: the folder stays as it is.
+    """
     if "." not in name and (Path(__file__).parent / name / "pipeline.yaml").exists():
         from pipelines.assemble import assemble
 
-        spec = load_spec(name)
+        spec = load_spec(name, changes=changes)
         pipeline, nodes = assemble(spec, settings)
         return compile_pipeline(pipeline, settings, spec=spec, nodes=nodes)
+    if changes:
+        raise SpecError(
+            f"only what has a pipeline.yaml can be changed. Received: name={name!r}, {bounded(changes)}",
+            fix="leave --set out, or change the module",
+        )
     module_name = name if "." in name else f"pipelines.{name}.pipeline"
     if not _exists(module_name):
         raise SpecError(
@@ -236,14 +244,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipelines.compile", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--all", action="store_true", help="every folder of pipelines/")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change the spec: train.epochs=8; may be repeated",
+    )
     arguments = parser.parse_args(argv)
     names: Iterable[str] = known_pipelines() if arguments.all else arguments.names
     if not names:
         parser.error("give at least one NAME, or --all")
+    if arguments.set and (arguments.all or len(arguments.names) != 1):
+        parser.error("--set belongs to one NAME")
     settings = Settings.from_environment()
     try:
         for name in names:
-            manifest = compile_by_name(name, settings)
+            manifest = compile_by_name(name, settings, changes=arguments.set)
             place = settings.manifests / f"{manifest.pipeline}.json"
             print(f"{manifest.pipeline}: {len(manifest.nodes)} nodes, IR {manifest.ir_digest[:12]}, {place}")
     except DaybreakError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,10 @@ def pipeline_folder(name: str) -> Path:
     return Path(places[0])
 
 
-def load_spec(name: str) -> Spec:
-    """Reads `pipelines/<name>/pipeline.yaml`."""
+def load_spec(name: str, *, changes: Sequence[str] = ()) -> Spec:
+    """Reads `pipelines/<name>/pipeline.yaml`; `changes` are as of `parse_spec`."""
     path = pipeline_folder(name) / "pipeline.yaml"
-    spec = parse_spec(path.read_text(encoding="utf-8"), file=str(path))
+    spec = parse_spec(path.read_text(encoding="utf-8"), file=str(path), changes=changes)
     if spec.name != name:
         raise SpecError(
             f"`name` must equal the folder's name {name!r}. Received: name={spec.name!r}",
@@ -44,8 +45,11 @@ def load_spec(name: str) -> Spec:
     return spec
 
 
-def parse_spec(text: str, *, file: str = "pipeline.yaml") -> Spec:
-    """Parses YAML into a spec; raises `SpecError` with all problems at once."""
+def parse_spec(text: str, *, file: str = "pipeline.yaml", changes: Sequence[str] = ()) -> Spec:
+    """Parses YAML into a spec; raises `SpecError` with all problems at once.
+
+    `changes` are made before: `train.epochs=8`, `evaluate.bounds.0.min=0.7`, with YAML on the right.
+    """
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -56,6 +60,8 @@ def parse_spec(text: str, *, file: str = "pipeline.yaml") -> Spec:
             fix="start from an existing folder, e.g. pipelines/taxi",
             place=file,
         )
+    for change in changes:
+        _change(raw, change)
     try:
         return Spec.model_validate(raw)
     except ValidationError as error:
@@ -64,6 +70,24 @@ def parse_spec(text: str, *, file: str = "pipeline.yaml") -> Spec:
             f"{len(problems)} problem(s)\n  - " + "\n  - ".join(problems),
             fix="correct the lines above, then run `daybreak check` again",
             place=file,
+        ) from error
+
+
+def _change(raw: dict[str, Any], change: str) -> None:
+    """Sets what the dotted path names, and makes the mappings on the way to it."""
+    path, equals, text = change.partition("=")
+    *parents, last = path.split(".")
+    try:
+        if not equals:
+            raise ValueError("there is no `=`")
+        inner: Any = raw
+        for name in parents:
+            inner = inner[int(name)] if isinstance(inner, list) else inner.setdefault(name, {})
+        inner[int(last) if isinstance(inner, list) else last] = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise SpecError(
+            f"a change is a path of the spec, `=` and a value in YAML. Received: {change!r}: {error}",
+            fix="write it like --set train.epochs=8",
         ) from error
 
 

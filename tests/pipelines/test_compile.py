@@ -105,3 +105,13 @@ def test_unknown_names_end_in_one_error(capsys: pytest.CaptureFixture[str], monk
     assert "no_such_pipeline" in capsys.readouterr().err
     assert main(["json.decoder"]) == SpecError.exit_code
     assert "create_pipeline" in capsys.readouterr().err
+
+
+def test_changes_are_for_one_spec(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = compile_by_name("taxi", settings, changes=["train.epochs=3"])
+    assert manifest.spec is not None and manifest.spec["train"]["epochs"] == 3
+    with pytest.raises(SpecError, match=r"only what has a pipeline\.yaml"):
+        compile_by_name("tests.pipelines.tiny.pipeline", settings, changes=["train.epochs=3"])
+    with pytest.raises(SystemExit):
+        main(["shop", "taxi", "--set", "train.epochs=3"])
+    assert "--set belongs to one NAME" in capsys.readouterr().err

@@ -155,3 +155,26 @@ def test_credentials_in_a_path_are_refused_and_not_repeated() -> None:
     with pytest.raises(SpecError, match="must not hold credentials") as caught:
         parse_spec(text.replace("${DAYBREAK_TAXI_CSV:-taxi_trips.csv}", "s3://KEY:hunter2@bucket/trips.csv"))
     assert "hunter2" not in str(caught.value) and "s3://***@bucket" in str(caught.value)
+
+
+def test_changes_reach_nested_mappings_and_lists() -> None:
+    raw = copy.deepcopy(MINIMAL) | {"evaluate": {"bounds": [{"metric": "auc", "min": 0.6}]}}
+    changes = ["train.epochs=8", "evaluate.bounds.0.min=0.7", "train.hyperparameters.units=[64, 32]"]
+    spec = parse_spec(yaml.safe_dump(raw), changes=changes)
+    assert (spec.train.epochs, spec.evaluate.bounds[0].min) == (8, 0.7)
+    assert spec.train.hyperparameters == {"units": [64, 32]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["train.epochs", "name.first=1", "data.label.x=1", "schedule.start=[", "evaluate.bounds.0.min=1"],
+)
+def test_a_change_that_cannot_be_made_says_how_to_write_one(change: str) -> None:
+    raw = copy.deepcopy(MINIMAL) | {"evaluate": {"bounds": []}}
+    with pytest.raises(SpecError, match=r"--set train.epochs=8"):
+        parse_spec(yaml.safe_dump(raw), changes=[change])
+
+
+def test_a_change_is_checked_like_the_file() -> None:
+    with pytest.raises(SpecError, match=r"`train.epoch`: no such setting"):
+        parse_spec(yaml.safe_dump(MINIMAL), changes=["train.epoch=8"])
