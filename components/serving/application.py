@@ -84,6 +84,8 @@ class Application:
             headers.extend(error.headers)
         except (InputError, msgspec.MsgspecError, UnicodeError) as error:
             status, answer = 400, _error(str(error))
+        except RecursionError:
+            status, answer = 400, _error("the body must not be nested so deeply")
         except Exception:  # noqa: BLE001 - the log has the trace; the client could do nothing with it
             _log.exception("%s %s failed", scope["method"], scope["path"])
             status, answer = 500, _error("internal error; the server's log tells more")

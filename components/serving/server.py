@@ -117,6 +117,9 @@ class _Server(uvicorn.Server):
 
 
 def _load(application: Application, model: Path) -> None:
+    # A saved graph needs no Keras, yet TensorFlow imports it where it finds it: half of the start's CPU seconds (2.4 of
+    # 4.9) and 180 MB. None in `sys.modules` is Python's way to say that it is not there.
+    sys.modules.setdefault("keras", None)  # type: ignore[arg-type]
     from components.serving.engine import TensorFlowEngine
 
     application.serve(TensorFlowEngine(model))
