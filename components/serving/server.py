@@ -120,6 +120,8 @@ def _load(application: Application, model: Path) -> None:
     # A saved graph needs no Keras, yet TensorFlow imports it where it finds it: half of the start's CPU seconds (2.4 of
     # 4.9) and 180 MB. None in `sys.modules` is Python's way to say that it is not there.
     sys.modules.setdefault("keras", None)  # type: ignore[arg-type]
+    # TFX sets it in the nodes that start a server; then it would be the older Keras.
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
     from components.serving.engine import TensorFlowEngine
 
     application.serve(TensorFlowEngine(model))
