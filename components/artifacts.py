@@ -41,6 +41,12 @@ class GateReport(Artifact):
     PROPERTIES = {"verdict": Property(type=PropertyType.STRING)}
 
 
+class ServingMeasures(Artifact):
+    """`golden.json`: requests with their predictions; `serving.json`: what a server was seen to do with the model."""
+
+    TYPE_NAME = "ServingMeasures"
+
+
 class Registration(Artifact):
     """`registration.json`: model name, version, aliases moved, and why."""
 

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from tfx import v1 as tfx
+from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.channel_utils import union
@@ -27,6 +28,7 @@ from components.evaluation.component import Evaluate
 from components.examples.component import Examples
 from components.registry.champion.component import Champion
 from components.registry.register.component import Register
+from components.serving_check.component import ServingCheck
 from components.statistics.component import Statistics
 from components.training.component import Train
 from components.transform.component import Transform
@@ -45,6 +47,7 @@ STAGES = {
     "train": "training",
     "champion": "validation",
     "evaluate": "gates",
+    "serving_check": "gates",
     "register": "release",
 }
 DESCRIPTIONS = {
@@ -57,6 +60,7 @@ DESCRIPTIONS = {
     "train": "the training loop, time-boxed, checkpointed, resumed exactly",
     "champion": "the model that was live when this day was retrained",
     "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
+    "serving_check": "the candidate in a real server: parity, latency, memory, cost",
     "register": "a version in the model registry, and @champion when the verdict allows it",
 }
 # Two slots for what keeps every core busy, so that two pipelines do not overrun a small machine.
@@ -66,6 +70,7 @@ DEFAULT_RESOURCES = {
     "transform": Resources(slots=2),
     "train": Resources(slots=2, timeout_minutes=24 * 60),
     "evaluate": Resources(slots=2),
+    "serving_check": Resources(slots=2),
 }
 
 
@@ -129,8 +134,15 @@ def _components(spec: Spec) -> list[BaseNode]:
         evaluate=spec.evaluate.model_dump_json(),
         label=label,
     )
+    serving_check = ServingCheck(
+        examples=examples.outputs["examples"],
+        model=train.outputs["model"],
+        schema=schema.outputs["schema"],
+        serving=spec.serving.model_dump_json(),
+        label=label,
+    )
     # The cheapest first: a candidate that one gate refuses costs no other.
-    gates = {"evaluate": evaluate}
+    gates: dict[str, BaseComponent] = {"evaluate": evaluate, "serving_check": serving_check}
     for before, after in pairwise(gates.values()):
         after.add_upstream_node(before)
     register = Register(
@@ -198,6 +210,14 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             "components.evaluation",
             "components.aggregation",
             "components.concurrency",
+            "components.transform.graph",
+            "components.transform.tensors",
+            *examples,
+        ),
+        "serving_check": (
+            "components.serving_check",
+            "components.serving",
+            "components.evaluation.scoring",
             "components.transform.graph",
             "components.transform.tensors",
             *examples,

@@ -5,26 +5,24 @@ Its place among the workers is in `TF_CONFIG`. It dies with its supervisor.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 import time
 import traceback
 from pathlib import Path
 
+from components.processes import die_with
 from components.training.job import Job
 from components.training.worker_failure import write_failure
 from pipelines.errors import DaybreakError, TransientError, UserCodeError
 
-_PR_SET_PDEATHSIG = 1
 # The chief hosts the coordination service: it leaves last, or the others would fail on their way out.
 _LEAVE_SECS = 30.0
 
 
 def main(job_file: str, supervisor: str) -> int:
-    _die_with(int(supervisor))
+    die_with(int(supervisor))
     job = Job.read(Path(job_file))
     # TensorFlow comes after the death signal is set, since importing it takes seconds.
     from components.training.interruption import interruptible
@@ -66,12 +64,6 @@ def _leave_together(logs: Path, rank: int) -> None:
     end = time.monotonic() + _LEAVE_SECS
     while rank == 0 and time.monotonic() < end and any(not (logs / f"left-{i}.json").exists() for i in range(size)):
         time.sleep(0.05)
-
-
-def _die_with(supervisor: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != supervisor:
-        sys.exit(TransientError.exit_code)
 
 
 if __name__ == "__main__":

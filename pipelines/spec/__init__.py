@@ -17,6 +17,7 @@ from pipelines.spec.data import ColumnType, Data, Downsample, Images
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
 from pipelines.spec.model import Bound, Change, Drift, Evaluate, Metric, StrategyName, Train
 from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Schedule
+from pipelines.spec.serving import Serving
 from pipelines.spec.source import Source
 from pipelines.spec.whole import Spec
 
@@ -36,6 +37,7 @@ __all__ = [
     "Metric",
     "Resources",
     "Schedule",
+    "Serving",
     "Source",
     "Spec",
     "StrategyName",

@@ -11,6 +11,7 @@ from pipelines.spec.base import Frozen, Name
 from pipelines.spec.data import Data
 from pipelines.spec.model import Drift, Evaluate, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
+from pipelines.spec.serving import Serving
 
 
 class Spec(Frozen):
@@ -24,6 +25,7 @@ class Spec(Frozen):
     drift: Drift = Drift()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+    serving: Serving = Serving()
     budget: Budget = Budget()
     cluster: Cluster = Cluster()
     resources: dict[Name, Resources] = {}

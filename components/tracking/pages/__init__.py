@@ -100,4 +100,5 @@ _PUBLISHERS: dict[str, Publisher] = {
     "RawDay": _rows,
     "Registration": _json_files,
     "Schema": _schema,
+    "ServingMeasures": _json_files,
 }
