@@ -12,6 +12,7 @@ The order of the nodes is the order of the day: data, validation, features, trai
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -22,6 +23,7 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.channel_utils import union
 
 from components.anomalies.component import Anomalies
+from components.business.component import Business
 from components.contract.component import Contract
 from components.evaluation.component import Evaluate
 from components.examples.component import Examples
@@ -45,6 +47,7 @@ STAGES = {
     "train": "training",
     "champion": "validation",
     "evaluate": "gates",
+    "business": "gates",
     "register": "release",
 }
 DESCRIPTIONS = {
@@ -57,6 +60,7 @@ DESCRIPTIONS = {
     "train": "the training loop, time-boxed, checkpointed, resumed exactly",
     "champion": "the model that was live when this day was retrained",
     "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
+    "business": "what candidate and champion would earn, from the log of lists that explore",
     "register": "a version in the model registry, and @champion when the verdict allows it",
 }
 # Two slots for what keeps every core busy, so that two pipelines do not overrun a small machine.
@@ -66,6 +70,7 @@ DEFAULT_RESOURCES = {
     "transform": Resources(slots=2),
     "train": Resources(slots=2, timeout_minutes=24 * 60),
     "evaluate": Resources(slots=2),
+    "business": Resources(slots=2),
 }
 
 
@@ -130,7 +135,19 @@ def _components(spec: Spec) -> list[BaseNode]:
         label=label,
     )
     # The cheapest first: a candidate that one gate refuses costs no other.
-    gates = {"evaluate": evaluate}
+    gates: dict[str, BaseNode] = {"evaluate": evaluate}
+    if spec.kpis and spec.policy:
+        gates["business"] = Business(
+            rows=contract.outputs["rows"],
+            model=train.outputs["model"],
+            champion_model=champion.outputs["model"],
+            schema=schema.outputs["schema"],
+            transform_graph=transform.outputs["transform_graph"],
+            kpis=json.dumps([kpi.model_dump(mode="json") for kpi in spec.kpis]),
+            policy=spec.policy.model_dump_json(),
+            data=judged,
+            day=day,
+        )
     for before, after in pairwise(gates.values()):
         after.add_upstream_node(before)
     register = Register(
@@ -172,6 +189,7 @@ def _describe(spec: Spec, node: str) -> dict[str, Any]:
             "contract": {"source": "components.contract.source:source_fingerprint"},
             "schema": {"schema": "pipelines.assemble:schema_stamp"},
             "champion": {"champion": "components.registry.champion.stamp:champion_stamp"},
+            "business": {"log": "components.business.stamp:log_stamp"},
         }.get(node, {}),
     }
 
@@ -200,6 +218,16 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             "components.concurrency",
             "components.transform.graph",
             "components.transform.tensors",
+            *examples,
+        ),
+        "business": (
+            "components.business",
+            "components.inference",
+            "components.evaluation.scoring",
+            "components.transform.graph",
+            "components.transform.tensors",
+            "components.days",
+            "components.examples.splitting",
             *examples,
         ),
         "register": ("components.registry",),
