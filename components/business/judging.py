@@ -48,7 +48,7 @@ def _reason(report: GateReport) -> str:
     """Of a comparison that was accepted, what was found; the rules that allow it say less."""
     found = [check.reason for check in report.checks if check.verdict is report.verdict]
     decisive = [check.reason for check in report.checks if check.verdict is report.verdict and check.interval]
-    return bounded(dict.fromkeys(decisive or found), limit=3).replace(" more", " more reasons")
+    return "; ".join(dict.fromkeys(decisive or found))
 
 
 def _uncompared(kpis: Sequence[Kpi], verdict: Verdict, reason: str) -> GateReport:

@@ -91,9 +91,8 @@ def simulate(world: World, day: datetime.date, *, rows: int) -> Impressions:
     users = np.repeat(visitors, POSITIONS)
     positions = np.tile(np.arange(POSITIONS), visits)
     flat = lists.candidates[:, :POSITIONS].reshape(-1)
-    probabilities = world.click_probability(users, flat, positions, day=day)
-    probabilities = np.where(
-        np.repeat(query, POSITIONS) == world.category[flat], np.minimum(2 * probabilities, 0.95), probabilities
+    probabilities = click_probability(
+        world, day, users=users, items=flat, positions=positions, query=np.repeat(query, POSITIONS)
     )
     return Impressions(
         day=day,
@@ -109,6 +108,14 @@ def simulate(world: World, day: datetime.date, *, rows: int) -> Impressions:
         clicks=(draw.random(len(users)) < probabilities).astype(np.int64),
         row_keys=world.day_number(day) * 100_000_000 + np.arange(len(users)),
     )
+
+
+def click_probability(
+    world: World, day: datetime.date, *, users: Ints, items: Ints, positions: Ints, query: Ints
+) -> Floats:
+    """The truth, `[n]`: an item of the category that was searched for is clicked twice as often."""
+    found = world.click_probability(users, items, positions, day=day)
+    return np.where(query == world.category[items], np.minimum(2 * found, 0.95), found)
 
 
 def _scores(world: World, day: datetime.date, candidates: Ints, *, query: Ints) -> Floats:
