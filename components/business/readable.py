@@ -26,7 +26,7 @@ from components.inference.off_policy import (
     snips,
     switch_doubly_robust,
 )
-from components.inference.resampling import bootstrap
+from components.inference.resampling import resampled_totals, summarise
 from components.inference.units import UnitSums
 
 ESTIMATORS: Mapping[str, Estimator] = {
@@ -55,12 +55,10 @@ class Row(NamedTuple):
 
 def estimates(sums: UnitSums, *, resamples: int) -> list[Row]:
     """By the delta method, and by the bootstrap beside it."""
-    rows = []
-    with np.errstate(invalid="ignore", divide="ignore"):
-        for name, estimator in ESTIMATORS.items():
-            found = estimate(sums, estimator)
-            resampled = bootstrap(sums, estimator, seed=_SEED, resamples=resamples)
-            rows.append(Row(name, found.value, found.error, *found.interval, *resampled.interval))
+    rows, drawn = [], resampled_totals(sums.values, seed=_SEED, resamples=resamples)
+    for name, estimator in ESTIMATORS.items():
+        found, resampled = estimate(sums, estimator), summarise(drawn, estimator)
+        rows.append(Row(name, found.value, found.error, *found.interval, *resampled.interval))
     return rows
 
 

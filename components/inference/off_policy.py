@@ -183,10 +183,14 @@ class Estimate(NamedTuple):
 
 
 def estimate(sums: UnitSums, estimator: Estimator, *, confidence: float = CONFIDENCE) -> Estimate:
-    """Value and two-sided interval by the delta method over units (Deng, Knoblich and Lu, 2018, arXiv 1803.06336)."""
+    """Value and two-sided interval by the delta method over units (Deng, Knoblich and Lu, 2018, arXiv 1803.06336).
+
+    NaN where it is not defined: a share of nothing, or an error of fewer than two units.
+    """
     totals = sums.values.sum(axis=0)
-    value = float(np.real(estimator(totals.astype(np.complex128))))
-    influences = sums.values @ gradient(estimator, totals)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = float(np.real(estimator(totals.astype(np.complex128))))
+        influences = sums.values @ gradient(estimator, totals)
     error = float(standard_errors(UnitSums(sums.units, influences[:, None]))[0])
     return Estimate(value, error, interval(value, error, confidence=confidence))
 

@@ -36,9 +36,14 @@ def bootstrap(
     sums: UnitSums, estimator: Estimator, *, seed: int, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
 ) -> Resampled:
     """NaN for fewer than two units."""
-    if len(sums.units) < 2:
-        return Resampled(np.nan, (np.nan, np.nan))
-    found = np.real(estimator(resampled_totals(sums.values, seed=seed, resamples=resamples).T))
+    totals = resampled_totals(sums.values, seed=seed, resamples=resamples)
+    return summarise(totals if len(sums.units) > 1 else totals * np.nan, estimator, confidence=confidence)
+
+
+def summarise(totals: Floats, estimator: Estimator, *, confidence: float = CONFIDENCE) -> Resampled:
+    """Of `resampled_totals`: one set of resamples serves every estimator."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.real(estimator(totals.T))
     tail = (1 - confidence) / 2
     low, high = np.quantile(found, [tail, 1 - tail])
     return Resampled(float(np.std(found, ddof=1)), (float(low), float(high)))

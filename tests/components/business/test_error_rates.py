@@ -88,7 +88,9 @@ def runs(contest: Contest, count: int) -> list[Run]:
 
 def _runs_of(contest: Contest, seed: int) -> Iterator[Run]:
     world, day, _ = shop(seed)
-    values = world.price[day.lists.candidates] if contest.value == "click_value" else np.ones(day.lists.candidates.shape)
+    values = (
+        world.price[day.lists.candidates] if contest.value == "click_value" else np.ones(day.lists.candidates.shape)
+    )
     new, old = (scores(one, seed, stream=stream) for stream, one in enumerate((contest.candidate, contest.champion)))
     ours, theirs = (list_probabilities(one, temperature=TEMPERATURE, epsilon=EPSILON).chosen for one in (new, old))
     shown = values[:, :POSITIONS].reshape(-1)
