@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
-from components.inference.units import CONFIDENCE, Floats, UnitSums, interval, standard_errors
+from components.inference.units import CONFIDENCE, Floats, UnitSums, standard_errors
 
 SWITCH_ABOVE = 10.0
 """Weight above which Switch-DR trusts the reward model alone."""
@@ -183,7 +184,8 @@ class Estimate(NamedTuple):
 
 
 def estimate(sums: UnitSums, estimator: Estimator, *, confidence: float = CONFIDENCE) -> Estimate:
-    """Value and two-sided interval by the delta method over units (Deng, Knoblich and Lu, 2018, arXiv 1803.06336).
+    """Value and two-sided interval by the delta method over units (Deng, Knoblich and Lu, 2018, arXiv 1803.06336), with
+    Student's t for as many units as are effective.
 
     NaN where it is not defined: a share of nothing, or an error of fewer than two units.
     """
@@ -192,7 +194,15 @@ def estimate(sums: UnitSums, estimator: Estimator, *, confidence: float = CONFID
         value = float(np.real(estimator(totals.astype(np.complex128))))
         influences = sums.values @ gradient(estimator, totals)
     error = float(standard_errors(UnitSums(sums.units, influences[:, None]))[0])
-    return Estimate(value, error, interval(value, error, confidence=confidence))
+    # A few busy users may hold most of the rows; then a normal interval is too narrow.
+    width = error * float(stats.t.ppf((1 + confidence) / 2, max(effective_units(sums) - 1, 1)))
+    return Estimate(value, error, (value - width, value + width))
+
+
+def effective_units(sums: UnitSums) -> float:
+    """Units of equal size that would tell as much: `sum(n)**2 / sum(n**2)` of their rows (Kish, 1965)."""
+    rows = sums.values[:, Total.ROWS]
+    return float(rows.sum() ** 2 / max(np.square(rows).sum(), 1))
 
 
 def gradient(estimator: Estimator, totals: Floats) -> Floats:

@@ -155,3 +155,40 @@ def test_credentials_in_a_path_are_refused_and_not_repeated() -> None:
     with pytest.raises(SpecError, match="must not hold credentials") as caught:
         parse_spec(text.replace("${DAYBREAK_TAXI_CSV:-taxi_trips.csv}", "s3://KEY:hunter2@bucket/trips.csv"))
     assert "hunter2" not in str(caught.value) and "s3://***@bucket" in str(caught.value)
+
+
+POLICY = {
+    "decisions": "log/{day}/decisions.parquet",
+    "items": "log/{day}/items.parquet",
+    "decision": "user",
+    "item": "user",
+    "position": "bought",
+    "propensity": "price",
+    "floor": "price",
+}
+
+
+def test_kpis_are_declared_once_for_every_comparison() -> None:
+    spec = spec_with(
+        kpis=[{"name": "revenue", "numerator": "price", "denominator": "bought", "margin": 0.02}], policy=POLICY
+    )
+    assert spec.kpis[0].direction == "higher_is_better"
+    assert spec.kpis[0].margin_unit == "relative"
+    assert spec.policy is not None and spec.policy.epsilon == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kpis": [{"name": "a", "numerator": "user", "margin": 0}]}, r"`kpis.a` names user; numbers among"),
+        ({"kpis": [{"name": "a", "numerator": "price", "margin": -1}]}, "greater than or equal to 0"),
+        ({"kpis": [{"name": "a", "numerator": "price", "margin": 0}] * 2}, "Received twice: a"),
+        ({"kpis": [{"name": "a", "numerator": "price", "margin": 0, "guardrail": True}]}, "one of `kpis` must decide"),
+        ({"policy": POLICY | {"item": "sku"}}, "`policy` names sku"),
+        ({"policy": POLICY | {"items": "items.parquet"}}, "its path holds `{day}`"),
+        ({"policy": POLICY | {"items": "s3://a:b@c/{day}"}}, "must not hold credentials"),
+    ],
+)
+def test_kpis_and_policy_that_contradict_the_rows_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        spec_with(**changes)
