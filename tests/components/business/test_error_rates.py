@@ -26,7 +26,7 @@ from pipelines.shop.world import POSITIONS, World
 from pipelines.spec import Kpi
 
 DAY = datetime.date(2026, 1, 5)
-RUNS, RUNS_IN_CI, USERS = 500, 60, 400
+RUNS, RUNS_IN_CI, USERS = 500, 40, 400
 RUNS_PER_WORLD = 20
 LISTS_PER_RUN = 600
 TEMPERATURE, EPSILON = 2.0, 0.2
