@@ -12,6 +12,7 @@ The order of the nodes is the order of the day: data, validation, features, trai
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -23,6 +24,7 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.channel_utils import union
 
 from components.anomalies.component import Anomalies
+from components.business.component import Business
 from components.contract.component import Contract
 from components.evaluation.component import Evaluate
 from components.examples.component import Examples
@@ -48,6 +50,7 @@ STAGES = {
     "champion": "validation",
     "evaluate": "gates",
     "serving_check": "gates",
+    "business": "gates",
     "register": "release",
 }
 DESCRIPTIONS = {
@@ -61,6 +64,7 @@ DESCRIPTIONS = {
     "champion": "the model that was live when this day was retrained",
     "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
     "serving_check": "the candidate in a real server: parity, latency, memory, cost",
+    "business": "what candidate and champion would earn, from the log of lists that explore",
     "register": "a version in the model registry, and @champion when the verdict allows it",
 }
 # Two slots for what keeps every core busy, so that two pipelines do not overrun a small machine.
@@ -71,6 +75,7 @@ DEFAULT_RESOURCES = {
     "train": Resources(slots=2, timeout_minutes=24 * 60),
     "evaluate": Resources(slots=2),
     "serving_check": Resources(slots=2),
+    "business": Resources(slots=2),
 }
 
 
@@ -143,6 +148,18 @@ def _components(spec: Spec) -> list[BaseNode]:
     )
     # The cheapest first: a candidate that one gate refuses costs no other.
     gates: dict[str, BaseComponent] = {"evaluate": evaluate, "serving_check": serving_check}
+    if spec.kpis and spec.policy:
+        gates["business"] = Business(
+            rows=contract.outputs["rows"],
+            model=train.outputs["model"],
+            champion_model=champion.outputs["model"],
+            schema=schema.outputs["schema"],
+            transform_graph=transform.outputs["transform_graph"],
+            kpis=json.dumps([kpi.model_dump(mode="json") for kpi in spec.kpis]),
+            policy=spec.policy.model_dump_json(),
+            data=judged,
+            day=day,
+        )
     for before, after in pairwise(gates.values()):
         after.add_upstream_node(before)
     register = Register(
@@ -184,6 +201,7 @@ def _describe(spec: Spec, node: str) -> dict[str, Any]:
             "contract": {"source": "components.contract.source:source_fingerprint"},
             "schema": {"schema": "pipelines.assemble:schema_stamp"},
             "champion": {"champion": "components.registry.champion.stamp:champion_stamp"},
+            "business": {"log": "components.business.stamp:log_stamp"},
         }.get(node, {}),
     }
 
@@ -220,6 +238,16 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             "components.evaluation.scoring",
             "components.transform.graph",
             "components.transform.tensors",
+            *examples,
+        ),
+        "business": (
+            "components.business",
+            "components.inference",
+            "components.evaluation.scoring",
+            "components.transform.graph",
+            "components.transform.tensors",
+            "components.days",
+            "components.examples.splitting",
             *examples,
         ),
         "register": ("components.registry",),

@@ -4,6 +4,8 @@
 
     <state>/data/shop/day=2026-01-05/impressions.parquet   what the shop logged that day
     <state>/data/shop/day=2026-01-05/purchases.parquet     purchases that became known that day, of clicks up to 3 days ago
+    <state>/data/shop/day=2026-01-05/decisions.parquet     every list that was shown: its candidates, and how it was chosen
+    <state>/data/shop/day=2026-01-05/items.parquet         the catalogue of that day
     <state>/data/shop-truth/day=2026-01-05/truth.parquet   true click probabilities, kept apart from the data
 
 Each day follows from the seed alone: generating it twice, or without the days before, gives the same bytes.
@@ -17,6 +19,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,9 +32,23 @@ from pipelines.shop.world import CATEGORIES, COUNTRIES, DEVICES, POSITIONS, Floa
 HISTORY = 8
 """Recently clicked items a row remembers."""
 PURCHASE_DELAY_DAYS = 3
-_TEMPERATURE = 1.0
-_SHOWN_FROM = 40
-"""Candidates from which the logging policy draws a list."""
+TEMPERATURE = 1.0
+EPSILON = 0.2
+"""Share of the places that are filled evenly, so that a candidate's policy finds everything in the log."""
+CANDIDATES = 40
+"""From which the logging policy draws a list."""
+POLICY = "softmax-yesterday"
+
+
+class Lists(NamedTuple):
+    """What was drawn for each visit."""
+
+    candidates: Ints
+    """`[visits, CANDIDATES]`: those shown, from the top, then the rest."""
+    propensities: Floats
+    """`[visits, POSITIONS]`: probability with which the item was drawn for this place, given those above it."""
+    normalisers: Floats
+    """`[visits, POSITIONS]`: sum of `exp(score / temperature)` over the candidates that were left."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +59,7 @@ class Impressions:
     users: Ints
     items: Ints
     positions: Ints
-    propensities: Floats
-    """Probability with which the logging policy drew the item at this position, given those above it."""
+    lists: Lists
     seconds: Ints
     """Since midnight UTC."""
     devices: Ints
@@ -58,6 +74,10 @@ class Impressions:
     def __len__(self) -> int:
         return len(self.users)
 
+    @property
+    def propensities(self) -> Floats:
+        return self.lists.propensities.reshape(-1)
+
 
 def simulate(world: World, day: datetime.date, *, rows: int) -> Impressions:
     """Draws the day: visits by activity, a softmax policy over random candidates, clicks by the truth."""
@@ -66,20 +86,20 @@ def simulate(world: World, day: datetime.date, *, rows: int) -> Impressions:
     visitors = draw.choice(world.user_count, visits, p=world.user_activity)
     starts = np.sort(draw.integers(0, 86_400, visits))
     query = np.where(draw.random(visits) < 0.6, draw.integers(0, len(CATEGORIES), visits), -1)
-    items, propensities = _draw_lists(world, day, visitors, query=query, draw=draw)
+    candidates = draw_candidates(world, visits, draw)
+    lists = draw_lists(candidates, _scores(world, day, candidates, query=query), draw=draw)
     users = np.repeat(visitors, POSITIONS)
     positions = np.tile(np.arange(POSITIONS), visits)
-    flat = items.reshape(-1)
-    probabilities = world.click_probability(users, flat, positions, day=day)
-    probabilities = np.where(
-        np.repeat(query, POSITIONS) == world.category[flat], np.minimum(2 * probabilities, 0.95), probabilities
+    flat = lists.candidates[:, :POSITIONS].reshape(-1)
+    probabilities = click_probability(
+        world, day, users=users, items=flat, positions=positions, query=np.repeat(query, POSITIONS)
     )
     return Impressions(
         day=day,
         users=users,
         items=flat,
         positions=positions,
-        propensities=propensities.reshape(-1),
+        lists=lists,
         seconds=np.repeat(starts, POSITIONS),
         devices=np.repeat(draw.choice(len(DEVICES), visits, p=[0.6, 0.3, 0.1]), POSITIONS),
         query_categories=np.repeat(query, POSITIONS),
@@ -90,23 +110,43 @@ def simulate(world: World, day: datetime.date, *, rows: int) -> Impressions:
     )
 
 
-def _draw_lists(
-    world: World, day: datetime.date, visitors: Ints, *, query: Ints, draw: np.random.Generator
-) -> tuple[Ints, Floats]:
-    """Items and exact propensities, both `[visits, POSITIONS]`: Plackett-Luce draws from 40 random candidates.
+def click_probability(
+    world: World, day: datetime.date, *, users: Ints, items: Ints, positions: Ints, query: Ints
+) -> Floats:
+    """The truth, `[n]`: an item of the category that was searched for is clicked twice as often."""
+    found = world.click_probability(users, items, positions, day=day)
+    return np.where(query == world.category[items], np.minimum(2 * found, 0.95), found)
 
-    Scores are the shop's guess: yesterday's appeal of each item, and a bonus for the searched category. Gumbel
-    perturbed scores sorted downward are draws without replacement (Plackett 1975; Yellott 1977).
-    """
-    candidates = np.argsort(draw.random((len(visitors), world.item_count)), axis=1)[:, :_SHOWN_FROM]
+
+def _scores(world: World, day: datetime.date, candidates: Ints, *, query: Ints) -> Floats:
+    """`[visits, candidates]`, the shop's guess: yesterday's appeal of each item, a bonus for the searched category."""
     guess = world.item_appeal(day - datetime.timedelta(days=1))[candidates]
-    scores = (guess + 1.5 * (world.category[candidates] == query[:, None])) / _TEMPERATURE
-    order = np.argsort(-(scores + draw.gumbel(size=scores.shape)), axis=1)
-    sorted_scores = np.take_along_axis(scores, order, axis=1)
-    weights = np.exp(sorted_scores - sorted_scores.max(axis=1, keepdims=True))
-    left = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
-    propensities = (weights / left)[:, :POSITIONS]
-    return np.take_along_axis(candidates, order, axis=1)[:, :POSITIONS], propensities
+    return guess + 1.5 * (world.category[candidates] == query[:, None])
+
+
+def draw_candidates(world: World, visits: int, draw: np.random.Generator) -> Ints:
+    """`[visits, CANDIDATES]`, each item once."""
+    return np.argsort(draw.random((visits, world.item_count)), axis=1)[:, :CANDIDATES]
+
+
+def draw_lists(candidates: Ints, scores: Floats, *, draw: np.random.Generator) -> Lists:
+    """Draws each place from the candidates left: evenly with probability EPSILON, else by a softmax (Plackett, 1975).
+
+    The propensity is the very number that the draw compared with.
+    """
+    candidates, weights = candidates.copy(), np.exp(scores / TEMPERATURE)
+    rows = np.arange(len(candidates))
+    propensities, normalisers = (np.empty((len(candidates), POSITIONS)) for _ in range(2))
+    for place in range(POSITIONS):
+        left = weights[:, place:]
+        normalisers[:, place] = left.sum(axis=1)
+        chances = (1 - EPSILON) * left / normalisers[:, place, None] + EPSILON / left.shape[1]
+        edges = np.cumsum(chances[:, :-1], axis=1)
+        drawn = (edges <= draw.random((len(rows), 1))).sum(axis=1)
+        propensities[:, place] = chances[rows, drawn]
+        for array in (candidates, weights):
+            array[rows, place + drawn], array[:, place] = array[:, place].copy(), array[rows, place + drawn]
+    return Lists(candidates, propensities, normalisers)
 
 
 def _histories(world: World, day: datetime.date) -> Ints:
@@ -129,6 +169,7 @@ def impressions_table(world: World, day: Impressions) -> pa.Table:
     return pa.table(
         {
             "impression_id": day.row_keys,
+            "decision_id": day.row_keys // POSITIONS,
             "time": midnight + day.seconds,
             "hour": day.seconds // 3600,
             "user_id": _labels("u", day.users),
@@ -142,9 +183,47 @@ def impressions_table(world: World, day: Impressions) -> pa.Table:
             "position": day.positions,
             "recent_items": [[f"i{item}" for item in row if item >= 0] for row in day.histories],
             "recent_categories": history_categories,
-            "policy": np.full(len(day), "softmax-yesterday"),
+            "policy": np.full(len(day), POLICY),
             "propensity": day.propensities,
+            "propensity_floor": EPSILON / (CANDIDATES - day.positions),
+            "normaliser": day.lists.normalisers.reshape(-1),
             "clicked": day.clicks,
+            # Purchases are an eighth of the clicks, and late: the value of a click is what one day can tell.
+            "click_value": day.clicks * world.price[day.items],
+        }
+    )
+
+
+def decisions_table(day: Impressions) -> pa.Table:
+    """A row for each visit: who chose its list, how, and from what."""
+    visits = len(day) // POSITIONS
+    offsets = np.arange(visits + 1, dtype=np.int32) * CANDIDATES
+    items = pa.array(_labels("i", day.lists.candidates.reshape(-1)))
+    constants = {
+        "policy": POLICY,
+        "exploration": "softmax, evenly with probability epsilon",
+        "temperature": TEMPERATURE,
+        "epsilon": EPSILON,
+        "fallback": False,
+    }
+    return pa.table(
+        {
+            "decision_id": day.row_keys[::POSITIONS] // POSITIONS,
+            "user_id": _labels("u", day.users[::POSITIONS]),
+            "candidate_ids": pa.ListArray.from_arrays(offsets, items),
+        }
+        | {name: pa.array([value] * visits) for name, value in constants.items()}
+    )
+
+
+def items_table(world: World) -> pa.Table:
+    """The catalogue: what of a row belongs to the item."""
+    return pa.table(
+        {
+            "item_id": _labels("i", np.arange(world.item_count)),
+            "title": world.title,
+            "category": np.array(CATEGORIES)[world.category],
+            "price": world.price,
         }
     )
 
@@ -192,6 +271,8 @@ def write_day(world: World, day: datetime.date, *, rows: int, data: Path) -> Pat
     impressions = simulate(world, day, rows=rows)
     folder = data / "shop" / f"day={day}"
     _write(purchases_table(world, day, rows=rows), folder / "purchases.parquet")
+    _write(decisions_table(impressions), folder / "decisions.parquet")
+    _write(items_table(world), folder / "items.parquet")
     truth = pa.table({"impression_id": impressions.row_keys, "click_probability": impressions.probabilities})
     _write(truth, data / "shop-truth" / f"day={day}" / "truth.parquet")
     _write(impressions_table(world, impressions), folder / "impressions.parquet")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from pipelines.spec.base import Frozen
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
+from pipelines.spec.kpi import Kpi, Policy
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
 from pipelines.spec.model import Bound, Change, Drift, Evaluate, Metric, StrategyName, Train
 from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Schedule
@@ -34,7 +35,9 @@ __all__ = [
     "Evaluate",
     "Frozen",
     "Images",
+    "Kpi",
     "Metric",
+    "Policy",
     "Resources",
     "Schedule",
     "Serving",

@@ -8,10 +8,13 @@ from pydantic import model_validator
 
 from pipelines.errors import bounded
 from pipelines.spec.base import Frozen, Name
-from pipelines.spec.data import Data
+from pipelines.spec.data import ColumnType, Data
+from pipelines.spec.kpi import Kpi, Policy, require_kpis
 from pipelines.spec.model import Drift, Evaluate, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
 from pipelines.spec.serving import Serving
+
+_NUMERIC = (ColumnType.INT, ColumnType.FLOAT, ColumnType.BOOL)
 
 
 class Spec(Frozen):
@@ -26,6 +29,9 @@ class Spec(Frozen):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     serving: Serving = Serving()
+    kpis: tuple[Kpi, ...] = ()
+    policy: Policy | None = None
+    """With `kpis`: the gate `business` compares what candidate and champion would earn (docs/gates/business.md)."""
     budget: Budget = Budget()
     cluster: Cluster = Cluster()
     resources: dict[Name, Resources] = {}
@@ -47,4 +53,18 @@ class Spec(Frozen):
                 f"`train.budget_minutes` {self.train.budget_minutes:g} exceeds `budget.hours` {self.budget.hours:g}; "
                 "give training less, or the day more"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _kpis_are_of_the_rows(self) -> Self:
+        require_kpis(self.kpis)
+        numeric = {name for name, kind in self.data.columns.items() if kind in _NUMERIC}
+        for kpi in self.kpis:
+            named = [name for name in (kpi.numerator, kpi.denominator) if name]
+            if unknown := sorted(set(named) - numeric):
+                raise ValueError(
+                    f"`kpis.{kpi.name}` names {bounded(unknown)}; numbers among `data.columns` are {bounded(numeric)}"
+                )
+        if self.policy and (unknown := sorted(set(self.policy.row_columns) - set(self.data.columns))):
+            raise ValueError(f"`policy` names {bounded(unknown)}; `data.columns` has {bounded(self.data.columns)}")
         return self

@@ -178,3 +178,40 @@ def test_a_change_that_cannot_be_made_says_how_to_write_one(change: str) -> None
 def test_a_change_is_checked_like_the_file() -> None:
     with pytest.raises(SpecError, match=r"`train.epoch`: no such setting"):
         parse_spec(yaml.safe_dump(MINIMAL), changes=["train.epoch=8"])
+
+
+POLICY = {
+    "decisions": "log/{day}/decisions.parquet",
+    "items": "log/{day}/items.parquet",
+    "decision": "user",
+    "item": "user",
+    "position": "bought",
+    "propensity": "price",
+    "floor": "price",
+}
+
+
+def test_kpis_are_declared_once_for_every_comparison() -> None:
+    spec = spec_with(
+        kpis=[{"name": "revenue", "numerator": "price", "denominator": "bought", "margin": 0.02}], policy=POLICY
+    )
+    assert spec.kpis[0].direction == "higher_is_better"
+    assert spec.kpis[0].margin_unit == "relative"
+    assert spec.policy is not None and spec.policy.epsilon == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kpis": [{"name": "a", "numerator": "user", "margin": 0}]}, r"`kpis.a` names user; numbers among"),
+        ({"kpis": [{"name": "a", "numerator": "price", "margin": -1}]}, "greater than or equal to 0"),
+        ({"kpis": [{"name": "a", "numerator": "price", "margin": 0}] * 2}, "Received twice: a"),
+        ({"kpis": [{"name": "a", "numerator": "price", "margin": 0, "guardrail": True}]}, "one of `kpis` must decide"),
+        ({"policy": POLICY | {"item": "sku"}}, "`policy` names sku"),
+        ({"policy": POLICY | {"items": "items.parquet"}}, "its path holds `{day}`"),
+        ({"policy": POLICY | {"items": "s3://a:b@c/{day}"}}, "must not hold credentials"),
+    ],
+)
+def test_kpis_and_policy_that_contradict_the_rows_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        spec_with(**changes)

@@ -7,7 +7,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.shop.simulator import HISTORY, impressions_table, main, purchases_table, simulate, write_day
+from pipelines.shop.simulator import (
+    CANDIDATES,
+    EPSILON,
+    HISTORY,
+    decisions_table,
+    impressions_table,
+    items_table,
+    main,
+    purchases_table,
+    simulate,
+    write_day,
+)
 from pipelines.shop.world import POSITIONS, World
 from pipelines.spec import load_spec
 
@@ -27,7 +38,7 @@ def test_a_day_follows_from_the_seed_alone(tmp_path: Path) -> None:
     write_day(WORLD, DAY, rows=500, data=tmp_path / "one")
     write_day(World(7), later(1), rows=500, data=tmp_path / "two")
     write_day(World(7), DAY, rows=500, data=tmp_path / "two")
-    for name in ("impressions.parquet", "purchases.parquet"):
+    for name in ("impressions.parquet", "purchases.parquet", "decisions.parquet", "items.parquet"):
         path = Path("shop") / f"day={DAY}" / name
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
     assert simulate(World(8), DAY, rows=500).users.tolist() != simulate(WORLD, DAY, rows=500).users.tolist()
@@ -36,7 +47,9 @@ def test_a_day_follows_from_the_seed_alone(tmp_path: Path) -> None:
 def test_days_of_a_write_leave_no_other_file(tmp_path: Path) -> None:
     write_day(WORLD, DAY, rows=100, data=tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "decisions.parquet",
         "impressions.parquet",
+        "items.parquet",
         "purchases.parquet",
         "truth.parquet",
     ]
@@ -57,10 +70,38 @@ def test_clicks_follow_the_truth() -> None:
 
 
 def test_propensities_are_exact() -> None:
-    """A draw's inverse propensity averages to the number of items it was drawn from."""
-    first = simulate(WORLD, DAY, rows=400_000).propensities[::POSITIONS]
-    weights = 1 / first
-    assert weights.mean() == pytest.approx(40, abs=4 * weights.std() / np.sqrt(len(weights)))
+    """A draw's inverse propensity averages to the number of items it was drawn from, at every place."""
+    found = simulate(WORLD, DAY, rows=400_000).lists.propensities
+    for place in range(POSITIONS):
+        weights = 1 / found[:, place]
+        assert weights.mean() == pytest.approx(CANDIDATES - place, abs=4 * weights.std() / np.sqrt(len(weights)))
+
+
+def test_propensities_are_those_of_the_policy_that_is_logged() -> None:
+    """From the candidates, the normaliser and the parameters of the log alone; the floor holds."""
+    day = simulate(WORLD, DAY, rows=5000)
+    rows, decisions = impressions_table(WORLD, day), decisions_table(day)
+    candidates = np.array(decisions["candidate_ids"].to_pylist())
+    position, propensity = rows["position"].to_numpy(), rows["propensity"].to_numpy()
+    shown = candidates[np.repeat(np.arange(len(candidates)), POSITIONS), position]
+    assert shown.tolist() == rows["item_id"].to_pylist()
+    assert np.repeat(decisions["decision_id"].to_numpy(), POSITIONS).tolist() == rows["decision_id"].to_pylist()
+    assert all(len(set(row)) == CANDIDATES for row in candidates.tolist())
+    floor, normaliser = rows["propensity_floor"].to_numpy(), rows["normaliser"].to_numpy()
+    assert (propensity >= floor).all() and (floor > 0).all()
+    # The softmax's share of the next place follows from what this one took out of the normaliser.
+    weight = (propensity - floor) / (1 - EPSILON) * normaliser
+    left = (normaliser - weight).reshape(-1, POSITIONS)
+    np.testing.assert_allclose(left[:, :-1], normaliser.reshape(-1, POSITIONS)[:, 1:], rtol=1e-9)
+
+
+def test_a_click_is_worth_the_price_and_nothing_else_is() -> None:
+    table = impressions_table(WORLD, simulate(WORLD, DAY, rows=2000))
+    clicked, value, price = (table[name].to_numpy() for name in ("clicked", "click_value", "price"))
+    assert (value == clicked * price).all() and value.sum() > 0
+    items = items_table(WORLD)
+    prices = dict(zip(items["item_id"].to_pylist(), items["price"].to_pylist(), strict=True))
+    assert [prices[item] for item in table["item_id"].to_pylist()] == price.tolist()
 
 
 def test_yesterdays_truth_is_measurably_worse_today() -> None:
