@@ -94,7 +94,7 @@ def read_calibration(sums: Sums, models: Sequence[str]) -> dict[str, list[tuple[
     """(mean prediction, mean label, rows) of the bins that have rows, by model, of the first slice."""
     curves = {}
     for model, name in enumerate(models):
-        negatives, positives = (np.bincount(found.bins, found.counts, BINS) for found in _histogram(sums, 0, model))
+        negatives, positives = (np.bincount(found.bins, found.counts, BINS) for found in histogram(sums, 0, model))
         bins = np.flatnonzero(negatives + positives)
         counts = (negatives + positives)[bins]
         curves[name] = list(zip(predictions_of(bins), positives[bins] / counts, counts, strict=True))
@@ -119,7 +119,7 @@ def _metrics(sums: Sums, number: int, model: int, auc: float, wanted: Sequence[s
 def _aucs(sums: Sums) -> Floats:
     """`[slices, models]`; rows of one bin count as ties. NaN where a class has no row."""
     slices, models = sums.models.shape[:2]
-    found = [[_auc(*_histogram(sums, number, model)) for model in range(models)] for number in range(slices)]
+    found = [[_auc(*histogram(sums, number, model)) for model in range(models)] for number in range(slices)]
     return np.array(found).reshape(slices, models)
 
 
@@ -131,7 +131,7 @@ def _auc(negatives: Histogram, positives: Histogram) -> float:
     return float(positives.counts @ (below + up_to) / 2) / pairs if pairs else math.nan
 
 
-def _histogram(sums: Sums, number: int, model: int) -> tuple[Histogram, Histogram]:
+def histogram(sums: Sums, number: int, model: int) -> tuple[Histogram, Histogram]:
     """Of the rows of label 0 and of label 1."""
     first = (number * sums.models.shape[1] + model) * 2 * BINS
     start, middle, stop = np.searchsorted(sums.places, (first, first + BINS, first + 2 * BINS))
