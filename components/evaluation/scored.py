@@ -40,3 +40,8 @@ def read_scored(path: Path) -> pa.RecordBatch:
     table = readable(path, lambda: pq.read_table(path, use_threads=False), what="scored rows", node="evaluate")
     batch: pa.RecordBatch = table.combine_chunks().to_batches()[0]
     return batch
+
+
+def scored_paths(folder: Path) -> list[Path]:
+    """In the order of their rows; temporary files are left out."""
+    return sorted(folder.glob("part-*.parquet"))
