@@ -128,6 +128,7 @@ def _components(spec: Spec) -> list[BaseNode]:
         transform_graph=transform.outputs["transform_graph"],
         evaluate=spec.evaluate.model_dump_json(),
         label=label,
+        unit=spec.data.split_key,
     )
     # The cheapest first: a candidate that one gate refuses costs no other.
     gates = {"evaluate": evaluate}
@@ -196,6 +197,7 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
         "champion": ("components.registry",),
         "evaluate": (
             "components.evaluation",
+            "components.inference",
             "components.aggregation",
             "components.concurrency",
             "components.transform.graph",
