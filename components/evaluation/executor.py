@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,12 +23,12 @@ from components.aggregation import Aggregate
 from components.concurrency import Concurrently
 from components.decision.report import GateReport, Verdict
 from components.evaluation.checks import judge
-from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, read_calibration, read_table
+from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, read_table, thresholds_of
 from components.evaluation.readable import write_readable
 from components.evaluation.scored import scored_paths, write_scored
 from components.evaluation.scoring import Score, Scoring
 from components.evaluation.sums import SliceSums, Sums
-from components.evaluation.uncertainty import Influences, Uncertainty
+from components.evaluation.uncertainty import ByUser, Uncertainty
 from components.evaluation.viewers import Viewers
 from components.examples.records import RowGroup, read, row_groups
 from components.tracking import current
@@ -66,8 +66,9 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
         """Metrics by slice and how far they may be off; also written to `folder`, for TFMA's viewers and for people."""
         models, slicings = list(scoring.models), list(dict.fromkeys([(), *evaluate.slices]))
         if not groups:
-            _write(folder, {OVERALL: Slice()}, {}, evaluate, models)
-            return {OVERALL: Slice()}, Uncertainty()
+            table = {OVERALL: Slice()}
+            write_readable(folder / READABLE, table, Uncertainty(), metrics=evaluate.metrics, models=models)
+            return table, Uncertainty()
 
         def summed(pipeline: Any) -> Any:
             scored = pipeline | beam.Create(list(enumerate(groups))) | "Score" >> Concurrently(Score(scoring))
@@ -76,17 +77,18 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
                 _ = scored | "Viewers" >> Viewers(
                     evaluate, with_champion=CHAMPION in models, share=share, folder=folder
                 )
-            return scored | "Sums" >> Aggregate(SliceSums(models, slicings))
-
-        def by_unit(pipeline: Any) -> Any:
-            paths = list(enumerate(scored_paths(folder / SCORED)))
-            influences = Influences(sums[0], models=models, metrics=evaluate.metrics)
-            return pipeline | beam.Create(paths) | "Influences" >> Aggregate(influences)
+            return scored | "Sums" >> Aggregate(SliceSums(models, slicings, thresholds=thresholds_of(evaluate.metrics)))
 
         sums: list[Sums] = self._collected(summed, folder)
         table = read_table(sums, slicings=slicings, models=models, metrics=evaluate.metrics)
-        _write(folder, table, read_calibration(sums[0], models), evaluate, models)
-        return table, Uncertainty.of(self._collected(by_unit, folder), models=models, metrics=evaluate.metrics)
+        by_user = ByUser(
+            sums, slicings=slicings, models=models, metrics=evaluate.metrics, min_rows=evaluate.min_slice_rows
+        )
+        paths = list(enumerate(scored_paths(folder / SCORED)))
+        errors = self._collected(lambda pipeline: pipeline | beam.Create(paths) | Aggregate(by_user), folder)
+        uncertainty = Uncertainty(by_user, errors)
+        write_readable(folder / READABLE, table, uncertainty, metrics=evaluate.metrics, models=models, overall=sums[0])
+        return table, uncertainty
 
     def _collected(self, built: Callable[[Any], Any], folder: Path) -> Any:
         """The one element that a pipeline ends in."""
@@ -106,17 +108,6 @@ def _write_pickled(found: Any, path: Path) -> None:
 
 def _keep(index: int, batch: pa.RecordBatch, *, folder: Path) -> None:
     write_scored(batch, folder, index=index)
-
-
-def _write(
-    folder: Path,
-    table: Mapping[str, Slice],
-    calibration: Mapping[str, Sequence[tuple[float, float, float]]],
-    evaluate: Evaluate,
-    models: Sequence[str],
-) -> None:
-    champion = CHAMPION if CHAMPION in models else ""
-    write_readable(folder / READABLE, table, metrics=evaluate.metrics, champion=champion, calibration=calibration)
 
 
 def _scoring(input_dict: dict[str, list[Artifact]], evaluate: Evaluate, *, label: str, unit: str) -> Scoring:
@@ -179,9 +170,5 @@ def _track(report: GateReport, table: dict[str, Slice]) -> None:
     metrics = {"rows": float(overall.rows), "slices": float(len(table) - 1)}
     metrics |= {f"candidate/{name}": value for name, value in overall.candidate.items()}
     metrics |= {f"champion/{name}": value for name, value in overall.champion.items()}
-    metrics |= {
-        f"change/{name}": value - overall.champion[name]
-        for name, value in overall.candidate.items()
-        if name in overall.champion
-    }
+    metrics |= {f"change/{name}": value for name, value in overall.change.items()}
     current().log_metrics(metrics)

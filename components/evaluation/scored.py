@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -40,6 +43,16 @@ def read_scored(path: Path) -> pa.RecordBatch:
     table = readable(path, lambda: pq.read_table(path, use_threads=False), what="scored rows", node="evaluate")
     batch: pa.RecordBatch = table.combine_chunks().to_batches()[0]
     return batch
+
+
+def labels_of(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+    """`[rows]`."""
+    return np.asarray(batch.column(LABEL).to_numpy(), np.float64)
+
+
+def predictions_of_models(batch: pa.RecordBatch, models: Sequence[str]) -> npt.NDArray[np.float64]:
+    """`[models, rows]`."""
+    return np.stack([batch.column(name).to_numpy() for name in models]).astype(np.float64)
 
 
 def scored_paths(folder: Path) -> list[Path]:

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from pipelines.spec.base import Frozen
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
+from pipelines.spec.evaluate import METRICS, Bound, Change, Evaluate, Fairness, Metric, threshold_of
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
-from pipelines.spec.model import Bound, Change, Drift, Evaluate, Metric, StrategyName, Train
+from pipelines.spec.model import Drift, StrategyName, Train
 from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Schedule
 from pipelines.spec.source import Source
 from pipelines.spec.whole import Spec
 
 __all__ = [
+    "METRICS",
     "Bound",
     "Budget",
     "Change",
@@ -31,6 +33,7 @@ __all__ = [
     "Downsample",
     "Drift",
     "Evaluate",
+    "Fairness",
     "Frozen",
     "Images",
     "Metric",
@@ -43,4 +46,5 @@ __all__ = [
     "load_spec",
     "parse_spec",
     "pipeline_folder",
+    "threshold_of",
 ]

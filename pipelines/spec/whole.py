@@ -9,7 +9,8 @@ from pydantic import model_validator
 from pipelines.errors import bounded
 from pipelines.spec.base import Frozen, Name
 from pipelines.spec.data import Data
-from pipelines.spec.model import Drift, Evaluate, Train
+from pipelines.spec.evaluate import Evaluate
+from pipelines.spec.model import Drift, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
 
 
