@@ -43,7 +43,7 @@ def check_slices(bound: Bound, evaluate: Evaluate, table: Mapping[str, Slice], u
     if broken:
         reason = f"{bound.metric} breaks {text} in {_listed(broken)}, of {len(found)} slices"
     elif outside:
-        reason = f"{bound.metric} is outside {text} by no more than noise in {_listed(outside)}, of {len(found)} slices"
+        reason = f"{bound.metric} is outside {text} by no more than noise in {_listed(outside, limit=2)}, of {len(found)} slices"
     else:
         reason = f"{bound.metric} fulfils {text} in all {len(found)} slices"
     furthest = max(found, key=lambda one: _distance(bound, one))
@@ -134,5 +134,6 @@ def _distance(bound: Bound, found: _Found) -> float:
     return max([*beyond, low - bound.max] if bound.max is not None else beyond)
 
 
-def _listed(found: Sequence[_Found]) -> str:
-    return bounded([f"{one.name} ({one.value:.3f}, {one.interval[0]:.3f} to {one.interval[1]:.3f})" for one in found])
+def _listed(found: Sequence[_Found], *, limit: int = 5) -> str:
+    texts = [f"{one.name} ({one.value:.3f}, {one.interval[0]:.3f} to {one.interval[1]:.3f})" for one in found]
+    return bounded(texts, limit=limit)
