@@ -138,6 +138,7 @@ def _components(spec: Spec) -> list[BaseNode]:
         transform_graph=transform.outputs["transform_graph"],
         evaluate=spec.evaluate.model_dump_json(),
         label=label,
+        unit=spec.data.split_key,
     )
     serving_check = ServingCheck(
         examples=examples.outputs["examples"],
@@ -226,6 +227,7 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
         "champion": ("components.registry",),
         "evaluate": (
             "components.evaluation",
+            "components.inference",
             "components.aggregation",
             "components.concurrency",
             "components.transform.graph",

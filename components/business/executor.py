@@ -79,8 +79,8 @@ class Comparison:
 
     def __init__(self, task: Task, input_dict: dict[str, list[Artifact]]) -> None:
         self._task = task
-        self._candidate = _score(input_dict, "model", label=task.data.label)
-        self._champion = _score(input_dict, "champion_model", label=task.data.label)
+        self._candidate = _score(input_dict, "model", task.data)
+        self._champion = _score(input_dict, "champion_model", task.data)
         self._columns = _model_columns(input_dict, task.data)
         self._parts: dict[str, list[UnitSums]] = {}
         self.rows = self.lost = 0
@@ -158,13 +158,14 @@ def _predictions(score: Score, batch: pa.RecordBatch) -> Floats:
     return found
 
 
-def _score(input_dict: dict[str, list[Artifact]], model: str, *, label: str) -> Score:
+def _score(input_dict: dict[str, list[Artifact]], model: str, data: Data) -> Score:
     return Score(
         Scoring(
             models={MODEL: Path(path_utils.serving_model_path(input_dict[model][0].uri))},
             transform=Path(artifact_utils.get_single_uri(input_dict["transform_graph"])),
             schema=_schema(input_dict),
-            label=label,
+            label=data.label,
+            unit=data.split_key,
             slice_columns=(),
         )
     )

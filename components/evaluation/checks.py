@@ -1,4 +1,4 @@
-"""The verdict: absolute bounds, and the change against the champion on the same rows."""
+"""The verdict: absolute bounds, on all rows or by slice, gaps between slices, and the change against the champion."""
 
 from __future__ import annotations
 
@@ -6,25 +6,35 @@ from collections.abc import Mapping
 
 from components.decision.report import Check, GateReport, Verdict
 from components.evaluation.metrics import OVERALL, Slice
+from components.evaluation.slice_checks import check_gap, check_slices
+from components.evaluation.uncertainty import Uncertainty
+from components.evaluation.wording import ROUNDING, bound_text, holds, undefined
+from components.inference.units import interval
 from pipelines.errors import bounded
 from pipelines.spec import Bound, Change, Evaluate
 
 GATE = "evaluate"
-_ROUNDING = 1e-9
 
 
-def judge(evaluate: Evaluate, table: Mapping[str, Slice], *, champion: str, unusable: str = "") -> GateReport:
+def judge(
+    evaluate: Evaluate, table: Mapping[str, Slice], uncertainty: Uncertainty, *, champion: str, unusable: str = ""
+) -> GateReport:
     """The report; `champion` names it ("" when there is none), `unusable` says why it could not be scored.
 
-    Bounds decide on the overall slice. Slices below a bound are named in the reason.
+    Slices outside a bound that decides on all rows are named in the reason.
     """
     overall = table.get(OVERALL, Slice())
-    checks = [_bound_check(bound, overall) for bound in evaluate.bounds]
+    checks = [
+        check_slices(bound, evaluate, table, uncertainty) if bound.per else _check_bound(bound, overall, uncertainty)
+        for bound in evaluate.bounds
+    ]
+    checks += [check_gap(fairness, evaluate, table, uncertainty) for fairness in evaluate.fairness]
     checks += [
-        _change_check(change, overall, champion=champion, unusable=unusable) for change in evaluate.against_champion
+        _check_change(change, overall, uncertainty, champion=champion, unusable=unusable)
+        for change in evaluate.against_champion
     ]
     if not checks:
-        reason = "nothing to decide by: `evaluate.bounds` and `evaluate.against_champion` are empty"
+        reason = "nothing to decide by: `evaluate.bounds`, `fairness` and `against_champion` are empty"
         return GateReport.of(GATE, [], reason=reason, next_command="add a bound to pipeline.yaml")
     report = GateReport.of(GATE, checks)
     reason = "; ".join(dict.fromkeys(check.reason for check in checks if check.verdict is report.verdict))
@@ -33,68 +43,72 @@ def judge(evaluate: Evaluate, table: Mapping[str, Slice], *, champion: str, unus
     return report.model_copy(update={"reason": reason})
 
 
-def _bound_check(bound: Bound, overall: Slice) -> Check:
-    limits = [
-        f">= {bound.min:g}" if bound.min is not None else "",
-        f"<= {bound.max:g}" if bound.max is not None else "",
-    ]
-    text = " and ".join(limit for limit in limits if limit)
+def _check_bound(bound: Bound, overall: Slice, uncertainty: Uncertainty) -> Check:
     value = overall.candidate.get(bound.metric)
     if value is None:
-        return _undefined(bound.metric, text, overall)
-    held = _holds(bound, value)
+        return undefined(bound.metric, bound_text(bound), overall)
+    held, error = holds(bound, value), uncertainty.errors(OVERALL).candidate.get(bound.metric)
     return Check(
         name=bound.metric,
         verdict=Verdict.ACCEPTED if held else Verdict.REFUSED,
         observed=value,
-        bound=text,
-        reason=f"{bound.metric} {value:.4f} {'fulfils' if held else 'breaks'} {text}",
+        bound=bound_text(bound),
+        interval=None if error is None else interval(value, error),
+        reason=f"{bound.metric} {value:.4f} {'fulfils' if held else 'breaks'} {bound_text(bound)}",
     )
 
 
-def _change_check(change: Change, overall: Slice, *, champion: str, unusable: str) -> Check:
-    name, value = f"{change.metric} change", overall.candidate.get(change.metric)
-    sign = 1 if change.direction == "higher_is_better" else -1
-    text = f">= -{change.max_loss:g}" if sign > 0 else f"<= {change.max_loss:g}"
+def _check_change(change: Change, overall: Slice, uncertainty: Uncertainty, *, champion: str, unusable: str) -> Check:
+    name, bound = f"{change.metric} change", _change_text(change)
     if unusable:
         reason = f"{champion} cannot be compared with: {unusable}"
-        return Check(name=name, verdict=Verdict.NOT_EVALUABLE, bound=text, reason=reason)
-    if value is None:
-        return _undefined(name, text, overall)
+        return Check(name=name, verdict=Verdict.NOT_EVALUABLE, bound=bound, reason=reason)
+    if change.metric not in overall.candidate:
+        return undefined(name, bound, overall)
     if not champion:
-        return Check(name=name, verdict=Verdict.ACCEPTED, bound=text, reason="there is no champion to be worse than")
-    before = overall.champion.get(change.metric)
-    if before is None:
-        return _undefined(name, text, overall)
-    held = sign * (value - before) >= -change.max_loss - _ROUNDING
+        return Check(name=name, verdict=Verdict.ACCEPTED, bound=bound, reason="there is no champion to be worse than")
+    if change.metric not in overall.champion:
+        return undefined(name, bound, overall)
+    error = uncertainty.errors(OVERALL).change.get(change.metric)
+    if error is None:
+        reason = f"{name} has no interval: all rows are of one user"
+        return Check(name=name, verdict=Verdict.NOT_EVALUABLE, bound=bound, reason=reason)
+    return _compare(change, overall, error, champion=champion)
+
+
+def _compare(change: Change, overall: Slice, error: float, *, champion: str) -> Check:
+    """Accepted where the loss is surely no larger than allowed, refused where it surely is, else inconclusive."""
+    value, before = overall.candidate[change.metric], overall.champion[change.metric]
+    found = interval(value - before, error)
+    sign = 1 if change.direction == "higher_is_better" else -1
+    worst, best = sorted(sign * end for end in found)
+    verdict, what = Verdict.INCONCLUSIVE, f"; it may lose more than {change.max_loss:g}, and more users would tell"
+    if worst >= -change.max_loss - ROUNDING:
+        verdict, what = Verdict.ACCEPTED, ""
+    elif best < -change.max_loss - ROUNDING:
+        verdict, what = Verdict.REFUSED, f"; it loses more than {change.max_loss:g}"
     return Check(
-        name=name,
-        verdict=Verdict.ACCEPTED if held else Verdict.REFUSED,
+        name=f"{change.metric} change",
+        verdict=verdict,
         observed=value - before,
-        bound=f"{text} (champion {before:.4f})",
-        reason=f"{change.metric} {value:.4f} against {before:.4f} of {champion}"
-        + ("" if held else f" loses more than {change.max_loss:g}"),
+        bound=f"{_change_text(change)} (champion {before:.4f})",
+        interval=found,
+        reason=f"{change.metric} {value:.4f} against {before:.4f} of {champion}, "
+        f"a change of {value - before:+.4f} ({found[0]:+.4f} to {found[1]:+.4f}){what}",
     )
 
 
-def _undefined(name: str, bound: str, overall: Slice) -> Check:
-    why = "the eval split holds rows of one class only, or labels or predictions that are no probabilities"
-    why = why if overall.rows else "the eval split is empty"
-    reason = f"{name} is not defined: {why}"
-    return Check(name=name, verdict=Verdict.NOT_EVALUABLE, bound=bound, reason=reason)
+def _change_text(change: Change) -> str:
+    return f">= -{change.max_loss:g}" if change.direction == "higher_is_better" else f"<= {change.max_loss:g}"
 
 
 def _weak_slices(evaluate: Evaluate, table: Mapping[str, Slice]) -> list[str]:
     """Slices outside a bound, the largest first, each with the first metric that is."""
     weak: dict[str, str] = {}
+    bounds = [bound for bound in evaluate.bounds if not bound.per]
     for name, found in table.items():
-        for bound in evaluate.bounds if name != OVERALL else ():
+        for bound in bounds if name != OVERALL and found.rows >= evaluate.min_slice_rows else ():
             value = found.candidate.get(bound.metric)
-            if value is not None and not _holds(bound, value):
+            if value is not None and not holds(bound, value):
                 weak.setdefault(name, f"{name} ({bound.metric} {value:.3f}, {found.rows} rows)")
     return list(weak.values())
-
-
-def _holds(bound: Bound, value: float) -> bool:
-    above = bound.min is None or value >= bound.min - _ROUNDING
-    return above and (bound.max is None or value <= bound.max + _ROUNDING)

@@ -1,7 +1,9 @@
 """Metrics by their names in the spec, from sums.
 
-table = read_table(sums, slicings=[(), ("city",)], models=["candidate", "champion"])
-table[OVERALL].candidate["auc"], table["city=Berlin"].rows
+    table = read_table(sums, slicings=[(), ("city",)], models=["candidate", "champion"], metrics=["auc", "recall@0.5"])
+    table[OVERALL].candidate["auc"], table["city=Berlin"].rows
+
+All but AUC are ratios of sums (some of a function of one), so that their influences follow from the same sums by unit.
 """
 
 from __future__ import annotations
@@ -9,28 +11,41 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from components.evaluation.slicing import Key
 from components.evaluation.sums import (
     ABSOLUTE,
+    BINARY,
     BINS,
     IN_RANGE,
+    LABEL,
+    LABEL_SQUARED,
     LOG_LOSS,
+    PER_PREDICTION,
     PREDICTION,
     SQUARED,
     Counts,
+    Floats,
     Sums,
     predictions_of,
 )
-from pipelines.spec import Metric
+from pipelines.spec import METRICS, threshold_of
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 OVERALL = "overall"
-METRICS: tuple[Metric, ...] = get_args(Metric)
 SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
+_MEANS = {
+    "binary_crossentropy": LOG_LOSS,
+    "mean_prediction": PREDICTION,
+    "mean_squared_error": SQUARED,
+    "mean_absolute_error": ABSOLUTE,
+    "root_mean_squared_error": SQUARED,
+}
+_OF_PROBABILITIES = ("auc", "binary_crossentropy")
+_OF_CLASSES = ("auc", "precision", "recall")
 
 
 class Histogram(NamedTuple):
@@ -40,6 +55,16 @@ class Histogram(NamedTuple):
     counts: Counts
 
 
+class Totals(NamedTuple):
+    """What one model's metrics are ratios of: numbers for a slice, or arrays of one for each unit."""
+
+    rows: Any
+    labels: Any
+    """First axis as the last of `Sums.labels`."""
+    model: Any
+    """First axis as the last of `Sums.models`."""
+
+
 @dataclass(frozen=True)
 class Slice:
     """One slice's metrics; a metric that is not defined there (AUC of one class) is left out."""
@@ -47,6 +72,18 @@ class Slice:
     rows: int = 0
     candidate: Mapping[str, float] = field(default_factory=dict)
     champion: Mapping[str, float] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    """That it is a slice by."""
+
+    @property
+    def change(self) -> dict[str, float]:
+        """Candidate minus champion."""
+        return {name: value - self.champion[name] for name, value in self.candidate.items() if name in self.champion}
+
+
+def thresholds_of(metrics: Sequence[str]) -> list[float]:
+    """Those of `precision@0.5` and the like, sorted, each once."""
+    return sorted({found for name in metrics if (found := threshold_of(name)) is not None})
 
 
 def read_table(
@@ -57,7 +94,7 @@ def read_table(
     for columns, of_slicing in zip(slicings, sums, strict=True):
         for number, key in enumerate(of_slicing.keys):
             found = {name: _metrics(of_slicing, number, model, metrics) for model, name in enumerate(models)}
-            table[slice_name(columns, key)] = Slice(rows=int(of_slicing.rows[number]), **found)
+            table[slice_name(columns, key)] = Slice(rows=int(of_slicing.rows[number]), columns=tuple(columns), **found)
     overall = table.pop(OVERALL, Slice())
     return {OVERALL: overall, **{name: table[name] for name in sorted(table, key=lambda key: (-table[key].rows, key))}}
 
@@ -71,26 +108,67 @@ def read_calibration(sums: Sums, models: Sequence[str]) -> dict[str, list[tuple[
     """(mean prediction, mean label, rows) of the bins that have rows, by model, of the first slice."""
     curves = {}
     for model, name in enumerate(models):
-        negatives, positives = (np.bincount(found.bins, found.counts, BINS) for found in _histogram(sums, 0, model))
+        negatives, positives = _dense(sums, model)
         bins = np.flatnonzero(negatives + positives)
         counts = (negatives + positives)[bins]
         curves[name] = list(zip(predictions_of(bins), positives[bins] / counts, counts, strict=True))
     return curves
 
 
+def read_roc(sums: Sums, models: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
+    """False and true positive rates by falling threshold, by model, of the first slice; none without both classes."""
+    curves = {}
+    for model, name in enumerate(models):
+        rates = [np.concatenate([[0.0], np.cumsum(counts[::-1])]) for counts in _dense(sums, model)]
+        if all(rate[-1] for rate in rates):
+            curves[name] = (rates[0] / rates[0][-1], rates[1] / rates[1][-1])
+    return curves
+
+
+def ratio(metric: str, of: Totals, whole: Totals, thresholds: Sequence[float]) -> tuple[Any, Any]:
+    """Numerator and denominator, linear in `of`; `whole` is the slice itself, whose mean R squared is about."""
+    if (threshold := threshold_of(metric)) is not None:
+        place = PER_PREDICTION + 2 * list(thresholds).index(threshold)
+        return of.model[place + 1], of.model[place] if metric.startswith("precision") else of.labels[LABEL]
+    if metric in _MEANS:
+        return of.model[_MEANS[metric]], of.rows
+    if metric == "calibration":
+        return of.model[PREDICTION], of.labels[LABEL]
+    if metric == "mean_label":
+        return of.labels[LABEL], of.rows
+    mean = whole.labels[LABEL] / whole.rows
+    return of.model[SQUARED], of.labels[LABEL_SQUARED] - 2 * mean * of.labels[LABEL] + mean**2 * of.rows
+
+
+def value_of(metric: str, found: float) -> tuple[float, float]:
+    """The metric, from its ratio, and how fast it moves with it."""
+    if metric == "r_squared":
+        return 1 - found, -1.0
+    if metric == "root_mean_squared_error":
+        root = math.sqrt(found)
+        return root, 0.5 / root if root else 0.0
+    return found, 1.0
+
+
 def _metrics(sums: Sums, number: int, model: int, wanted: Sequence[str]) -> dict[str, float]:
-    rows, [labels, binary], values = sums.rows[number], sums.labels[number], sums.models[number, model]
-    are_probabilities = values[IN_RANGE] == rows
-    found = {
-        "auc": _auc(*_histogram(sums, number, model)) if are_probabilities and binary == rows else math.nan,
-        "binary_crossentropy": values[LOG_LOSS] / rows if are_probabilities else math.nan,
-        "calibration": values[PREDICTION] / labels if labels else math.nan,
-        "mean_label": labels / rows,
-        "mean_prediction": values[PREDICTION] / rows,
-        "mean_squared_error": values[SQUARED] / rows,
-        "mean_absolute_error": values[ABSOLUTE] / rows,
-    }
-    return {name: float(found[name]) for name in wanted if math.isfinite(found[name])}
+    totals = Totals(sums.rows[number], sums.labels[number], sums.models[number, model])
+    probabilities, binary = (part == totals.rows for part in (totals.model[IN_RANGE], totals.labels[BINARY]))
+    found = {}
+    for name in wanted:
+        kind = name.partition("@")[0]
+        if (kind in _OF_PROBABILITIES and not probabilities) or (kind in _OF_CLASSES and not binary):
+            continue
+        value = _auc(*histogram(sums, number, model)) if name == "auc" else _value(name, totals, thresholds_of(wanted))
+        if math.isfinite(value):
+            found[name] = value
+    return found
+
+
+def _value(metric: str, totals: Totals, thresholds: Sequence[float]) -> float:
+    numerator, denominator = ratio(metric, totals, totals, thresholds)
+    # The spread of labels that are all alike is what rounding leaves.
+    least = 1e-9 * totals.labels[LABEL_SQUARED] if metric == "r_squared" else 0.0
+    return value_of(metric, float(numerator / denominator))[0] if abs(denominator) > least else math.nan
 
 
 def _auc(negatives: Histogram, positives: Histogram) -> float:
@@ -104,7 +182,7 @@ def _auc(negatives: Histogram, positives: Histogram) -> float:
     return float(positives.counts @ (below + up_to) / 2) / pairs if pairs else math.nan
 
 
-def _histogram(sums: Sums, number: int, model: int) -> tuple[Histogram, Histogram]:
+def histogram(sums: Sums, number: int, model: int) -> tuple[Histogram, Histogram]:
     """Of the rows of label 0 and of label 1."""
     first = (number * sums.models.shape[1] + model) * 2 * BINS
     start, middle, stop = np.searchsorted(sums.places, (first, first + BINS, first + 2 * BINS))
@@ -112,3 +190,8 @@ def _histogram(sums: Sums, number: int, model: int) -> tuple[Histogram, Histogra
         Histogram(sums.places[start:middle] - first, sums.counts[start:middle]),
         Histogram(sums.places[middle:stop] - first - BINS, sums.counts[middle:stop]),
     )
+
+
+def _dense(sums: Sums, model: int) -> list[Floats]:
+    """`[BINS]` of label 0 and of label 1, of the first slice."""
+    return [np.bincount(found.bins, found.counts, BINS).astype(np.float64) for found in histogram(sums, 0, model)]

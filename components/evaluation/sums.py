@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from components.aggregation import Kernel
-from components.evaluation.scoring import LABEL
+from components.evaluation.scored import labels_of, predictions_of_models
 from components.evaluation.slicing import Key, slice_rows
 
 BINS = 1 << 16
@@ -27,7 +27,12 @@ CLIP = 1e-7
 """For the log loss, as Keras and TensorFlow Model Analysis have it."""
 
 PREDICTION, LOG_LOSS, SQUARED, ABSOLUTE, IN_RANGE = range(5)
-"""Last axis of `Sums.models`. `IN_RANGE` counts the predictions that are probabilities."""
+"""Last axis of `Sums.models`. `IN_RANGE` counts the predictions that are probabilities.
+
+For each threshold two more: the predictions above it, and those of them with label 1."""
+PER_PREDICTION = IN_RANGE + 1
+LABEL, BINARY, LABEL_SQUARED = range(3)
+"""Last axis of `Sums.labels`. `BINARY` counts the labels that are 0 or 1."""
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -40,9 +45,9 @@ class Sums:
     rows: Counts
     """`[slices]`."""
     labels: Floats
-    """`[slices, 2]`: their sum, and how many are 0 or 1."""
+    """`[slices, 3]`."""
     models: Floats
-    """`[slices, models, 5]`."""
+    """`[slices, models, 5 + 2 thresholds]`."""
     places: Counts
     """`[cells]`, sorted: where in `[slices, models, 2, BINS]` the histogram is not zero; the third axis is the label."""
     counts: Counts
@@ -50,30 +55,41 @@ class Sums:
 
 
 class SliceSums(Kernel[pa.RecordBatch, list[Sums]]):
-    def __init__(self, models: Sequence[str], slicings: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self, models: Sequence[str], slicings: Sequence[Sequence[str]], *, thresholds: Sequence[float] = ()
+    ) -> None:
         self._models, self._slicings = list(models), [tuple(columns) for columns in slicings]
+        self._thresholds = list(thresholds)
 
     def partial(self, element: pa.RecordBatch) -> list[Sums]:
-        labels = element.column(LABEL).to_numpy().astype(np.float64)
-        predictions = np.stack([element.column(name).to_numpy() for name in self._models]).astype(np.float64)
-        values = _per_row(labels, predictions)
-        cells = _bins(predictions) + BINS * (labels > 0.5)
-        return [_sums(element, columns, labels, values, cells) for columns in self._slicings]
+        labels, predictions = labels_of(element), predictions_of_models(element, self._models)
+        values = per_row(labels, predictions, self._thresholds)
+        cells = bins_of(predictions) + BINS * (labels > 0.5)
+        return [_sums(element, columns, per_label(labels), values, cells) for columns in self._slicings]
 
     def merge(self, partials: Sequence[list[Sums]]) -> list[Sums]:
         return [_merged(of_slicing) for of_slicing in zip(*partials, strict=True)]
 
 
-def _per_row(labels: Floats, predictions: Floats) -> Floats:
-    """`[models, 5, rows]`."""
+def per_label(labels: Floats) -> Floats:
+    """`[3, rows]`."""
+    binary = ((labels == 0) | (labels == 1)).astype(np.float64)
+    return np.stack([labels, binary, labels**2])
+
+
+def per_row(labels: Floats, predictions: Floats, thresholds: Sequence[float] = ()) -> Floats:
+    """`[models, 5 + 2 thresholds, rows]`."""
     clipped = np.clip(predictions, CLIP, 1 - CLIP)
     log_loss = -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
     errors = predictions - labels
-    in_range = ((predictions >= 0) & (predictions <= 1)).astype(np.float64)
-    return np.stack([predictions, log_loss, errors**2, np.abs(errors), in_range], axis=1)
+    found = [predictions, log_loss, errors**2, np.abs(errors), (predictions >= 0) & (predictions <= 1)]
+    for threshold in thresholds:
+        above = predictions > threshold
+        found += [above, above & (labels == 1)]
+    return np.stack(found, axis=1, dtype=np.float64)
 
 
-def _bins(predictions: Floats) -> Counts:
+def bins_of(predictions: Floats) -> Counts:
     """`[models, rows]`; what is no number is in the first bin, and no metric of the histogram counts there."""
     clipped = np.clip(np.nan_to_num(predictions), SMALLEST, 1 - SMALLEST)
     log_odds = np.log(clipped) - np.log1p(-clipped)
@@ -89,9 +105,8 @@ def predictions_of(bins: Counts) -> Floats:
 def _sums(batch: pa.RecordBatch, columns: Sequence[str], labels: Floats, values: Floats, cells: Counts) -> Sums:
     keys, rows, slices = slice_rows(batch, columns)
     models = len(values)
-    binary = (labels == 0) | (labels == 1)
-    by_label = [_summed(column[rows], slices, len(keys)) for column in (labels, binary.astype(np.float64))]
-    by_model = [_summed(column[rows], slices, len(keys)) for column in values.reshape(-1, len(labels))]
+    by_label = [_summed(column[rows], slices, len(keys)) for column in labels]
+    by_model = [_summed(column[rows], slices, len(keys)) for column in values.reshape(-1, labels.shape[1])]
     places = (slices * models + np.arange(models)[:, None]) * 2 * BINS + cells[:, rows]
     places, counts = np.unique(places, return_counts=True)
     return Sums(

@@ -8,6 +8,7 @@ first row, and 2 for 10,000 rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,11 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluation.metrics import CANDIDATE, CHAMPION
-from components.evaluation.scoring import LABEL
+from components.evaluation.scored import LABEL
 from components.examples.texts import decode_column
-from pipelines.spec import Evaluate, Metric
+from pipelines.spec import Evaluate, threshold_of
 
-CLASSES: Mapping[Metric, str] = {
+CLASSES: Mapping[str, str] = {
     "auc": "AUC",
     "binary_crossentropy": "BinaryCrossEntropy",
     "calibration": "Calibration",
@@ -32,7 +33,7 @@ CLASSES: Mapping[Metric, str] = {
     "mean_squared_error": "MeanSquaredError",
     "mean_absolute_error": "MeanAbsoluteError",
 }
-"""TFMA's class by the name in `evaluate.metrics`."""
+"""TFMA's class by the name in `evaluate.metrics`; it has none of its own for the root of an error, nor for R squared."""
 
 
 class Viewers(beam.PTransform):  # type: ignore[misc]
@@ -56,12 +57,18 @@ def eval_config(evaluate: Evaluate, *, champion: bool) -> config_pb2.EvalConfig:
         config_pb2.ModelSpec(name=name, label_key=LABEL, prediction_key=name, is_baseline=name == CHAMPION)
         for name in names
     ]
-    classes = ["ExampleCount", *(CLASSES[name] for name in evaluate.metrics), "CalibrationPlot"]
+    classes = ["ExampleCount", *(CLASSES[name] for name in evaluate.metrics if name in CLASSES), "CalibrationPlot"]
     metrics = [config_pb2.MetricConfig(class_name=name) for name in classes]
+    metrics += [_at_threshold(name) for name in evaluate.metrics if threshold_of(name) is not None]
     slices = [config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=list(keys)) for keys in evaluate.slices)]
     return config_pb2.EvalConfig(
         model_specs=models, metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)], slicing_specs=slices
     )
+
+
+def _at_threshold(metric: str) -> config_pb2.MetricConfig:
+    config = json.dumps({"name": metric, "thresholds": [threshold_of(metric)]})
+    return config_pb2.MetricConfig(class_name=metric.partition("@")[0].capitalize(), config=config)
 
 
 def sample(element: tuple[int, pa.RecordBatch], *, share: float) -> Iterator[pa.RecordBatch]:

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from pipelines.spec.base import Frozen
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
+from pipelines.spec.evaluate import METRICS, Bound, Change, Evaluate, Fairness, Metric, threshold_of
 from pipelines.spec.kpi import Kpi, Policy
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
-from pipelines.spec.model import Bound, Change, Drift, Evaluate, Metric, StrategyName, Train
+from pipelines.spec.model import Drift, StrategyName, Train
 from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Schedule
 from pipelines.spec.serving import Serving
 from pipelines.spec.source import Source
 from pipelines.spec.whole import Spec
 
 __all__ = [
+    "METRICS",
     "Bound",
     "Budget",
     "Change",
@@ -33,6 +35,7 @@ __all__ = [
     "Downsample",
     "Drift",
     "Evaluate",
+    "Fairness",
     "Frozen",
     "Images",
     "Kpi",
@@ -48,4 +51,5 @@ __all__ = [
     "load_spec",
     "parse_spec",
     "pipeline_folder",
+    "threshold_of",
 ]

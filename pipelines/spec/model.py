@@ -1,4 +1,4 @@
-"""What the steps after the data are told: `drift`, `train`, `evaluate`."""
+"""What the steps after the data are told: `drift`, `train`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipelines.errors import bounded
 from pipelines.spec.base import Fraction, Frozen, Positive
 
 
@@ -18,17 +17,6 @@ class Drift(Frozen):
     """Categorical columns: largest change of one value's share."""
     jensen_shannon: dict[str, Fraction] = {}
     """Numeric columns: Jensen-Shannon divergence."""
-
-
-Metric = Literal[
-    "auc",
-    "binary_crossentropy",
-    "calibration",
-    "mean_label",
-    "mean_prediction",
-    "mean_squared_error",
-    "mean_absolute_error",
-]
 
 
 class StrategyName(enum.StrEnum):
@@ -63,46 +51,4 @@ class Train(Frozen):
             )
         if self.batch_size % self.devices:
             raise ValueError(f"`batch_size` {self.batch_size} must be a multiple of `devices` {self.devices}")
-        return self
-
-
-class Bound(Frozen):
-    """An absolute bound on a metric of the candidate."""
-
-    metric: str
-    min: float | None = None
-    max: float | None = None
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError(f"the bound on {self.metric!r} needs `min` or `max`")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"the bound on {self.metric!r} has min {self.min} above max {self.max}")
-        return self
-
-
-class Change(Frozen):
-    """A bound on candidate minus champion, on the same rows."""
-
-    metric: str
-    direction: Literal["higher_is_better", "lower_is_better"]
-    max_loss: Annotated[float, Field(ge=0)] = 0.0
-    """How much worse than the champion the candidate may be, in units of the metric."""
-
-
-class Evaluate(Frozen):
-    metrics: tuple[Metric, ...] = ("auc", "binary_crossentropy", "calibration")
-    slices: tuple[tuple[str, ...], ...] = ()
-    """Raw columns to slice by; several in one entry are crossed."""
-    tfma_rows: Annotated[int, Field(ge=0)] = 10_000
-    """TensorFlow Model Analysis measures so many rows too, drawn from all, for its viewers. It decides nothing."""
-    bounds: tuple[Bound, ...] = ()
-    against_champion: tuple[Change, ...] = ()
-
-    @model_validator(mode="after")
-    def _bounds_name_metrics(self) -> Self:
-        for metric in [bound.metric for bound in self.bounds] + [change.metric for change in self.against_champion]:
-            if metric not in self.metrics:
-                raise ValueError(f"a bound names {metric!r}, which is not in `metrics`: {bounded(self.metrics)}")
         return self

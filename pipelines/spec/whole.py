@@ -9,8 +9,9 @@ from pydantic import model_validator
 from pipelines.errors import bounded
 from pipelines.spec.base import Frozen, Name
 from pipelines.spec.data import ColumnType, Data
+from pipelines.spec.evaluate import Evaluate
 from pipelines.spec.kpi import Kpi, Policy, require_kpis
-from pipelines.spec.model import Drift, Evaluate, Train
+from pipelines.spec.model import Drift, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
 from pipelines.spec.serving import Serving
 

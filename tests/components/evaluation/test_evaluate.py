@@ -31,6 +31,7 @@ def predictions(day: Day, name: str) -> np.ndarray:
         "fare": tf.constant(day.rows["fare"])[:, None],
         "city": tf.constant(day.rows["city"])[:, None],
         "hour": tf.constant(hours, tf.int64),
+        "user": tf.constant(day.rows["user"], tf.int64)[:, None],
     }
     expected = serve.structured_input_signature[1]
     reshaped = {
@@ -90,7 +91,7 @@ def test_a_better_candidate_is_accepted_and_everything_is_readable(evaluate: Run
     assert table["overall"]["auc change"] == pytest.approx(table["overall"]["auc"] - table["overall"]["champion auc"])
     page = (folder / "readable" / "slices.html").read_text()
     assert "city=Köln" in page
-    for name in ("slices.png", "calibration.png"):
+    for name in ("slices.png", "calibration.png", "roc.png", "changes.png"):
         assert (folder / "readable" / name).stat().st_size > 5000
 
 
@@ -150,4 +151,4 @@ def test_viewers_get_a_sample_and_may_be_left_out(evaluate: Run) -> None:
 
     evaluate(json.dumps(SPEC | {"tfma_rows": 0}), champion="poor")
     files = {path.name for path in (Path(outputs["evaluation"].uri) / "readable").iterdir()}
-    assert files == {"slices.json", "slices.html", "slices.png", "calibration.png"}
+    assert files == {"slices.json", "slices.html", "slices.png", "calibration.png", "roc.png", "changes.png"}

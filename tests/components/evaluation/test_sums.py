@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import log_loss, precision_score, r2_score, recall_score, roc_auc_score, root_mean_squared_error
 
-from components.evaluation.metrics import METRICS, OVERALL, Slice, read_calibration, read_table
-from components.evaluation.scoring import LABEL
+from components.evaluation.metrics import OVERALL, Slice, read_calibration, read_roc, read_table, thresholds_of
+from components.evaluation.scored import LABEL
 from components.evaluation.slicing import as_texts
 from components.evaluation.sums import SliceSums, Sums
+from pipelines.spec import METRICS
 
 MODELS = ["candidate", "champion"]
+ALL = [*METRICS, "precision@0.5", "recall@0.25", "precision@0.25"]
 SLICINGS: list[tuple[str, ...]] = [(), ("city",), ("city", "tag")]
 
 
@@ -43,8 +45,8 @@ def batch(*, labels: Any, candidate: Any, champion: Any, **texts: Any) -> pa.Rec
 
 
 def table_of(found: pa.RecordBatch) -> dict[str, Slice]:
-    sums = SliceSums(MODELS, SLICINGS).partial(found)
-    return read_table(sums, slicings=SLICINGS, models=MODELS)
+    sums = SliceSums(MODELS, SLICINGS, thresholds=thresholds_of(ALL)).partial(found)
+    return read_table(sums, slicings=SLICINGS, models=MODELS, metrics=ALL)
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.002])
@@ -64,10 +66,16 @@ def test_metrics_equal_those_of_another_library(rate: float) -> None:
                 "mean_prediction": scores.mean(),
                 "mean_squared_error": np.mean((scores - labels[rows]) ** 2),
                 "mean_absolute_error": np.mean(np.abs(scores - labels[rows])),
+                "root_mean_squared_error": root_mean_squared_error(labels[rows], scores),
+                "r_squared": r2_score(labels[rows], scores),
+                "precision@0.25": precision_score(labels[rows], scores > 0.25, zero_division=np.nan),
+                "recall@0.25": recall_score(labels[rows], scores > 0.25),
+                "precision@0.5": precision_score(labels[rows], scores > 0.5, zero_division=np.nan),
             }
+            expected = {name: value for name, value in expected.items() if not np.isnan(value)}
             assert metrics["auc"] == pytest.approx(roc_auc_score(labels[rows], scores), abs=2e-5)
             assert {name: metrics[name] for name in expected} == pytest.approx(expected, rel=2e-6)
-            assert len(metrics) == len(METRICS)
+            assert len(metrics) == len(expected) + 1
 
 
 def test_slices_come_with_the_largest_first_and_by_their_names() -> None:
@@ -109,14 +117,39 @@ def defined(labels: list[float], predictions: list[float]) -> set[str]:
 
 
 def test_what_is_not_defined_is_left_out() -> None:
-    everything = defined([0, 1], [0.2, 0.8])
-    assert len(everything) == 7
-    assert defined([1, 1], [0.2, 0.8]) == everything - {"auc"}
-    assert defined([0, 0], [0.2, 0.8]) == everything - {"auc", "calibration"}
+    everything = set(ALL)
+    of_classes = {"auc", "precision@0.5", "precision@0.25", "recall@0.25"}
+    errors = {"mean_squared_error", "mean_absolute_error", "root_mean_squared_error", "r_squared"}
+    assert defined([0, 1], [0.2, 0.8]) == everything
+    assert defined([1, 1], [0.2, 0.8]) == everything - {"auc", "r_squared"}
+    assert defined([0, 0], [0.2, 0.8]) == everything - {"auc", "calibration", "recall@0.25", "r_squared"}
+    assert defined([0, 1], [0.2, 0.3]) == everything - {"precision@0.5"}
     assert defined([0, 1], [0.2, 1.5]) == everything - {"auc", "binary_crossentropy"}
-    assert defined([3.5, 1], [0.2, 0.8]) == everything - {"auc"}
-    assert defined([0, 1], [0.2, math.nan]) == {"mean_label"}
-    assert defined([0, 1], [0.2, math.inf]) == {"mean_label"}
+    assert defined([3.5, 1], [0.2, 0.8]) == everything - of_classes
+    assert defined([0.1] * 3, [0.1] * 3) == everything - of_classes - {"r_squared"}
+    assert errors <= defined([-3.5, 1], [-2, 8])
+    assert defined([0, 1], [0.2, math.inf]) & (errors | {"auc", "calibration"}) == set()
+    assert defined([0, 1], [0.2, math.nan]) & (errors | {"auc", "calibration"}) == set()
+
+
+def test_the_roc_curve_goes_from_nothing_to_everything() -> None:
+    [overall, *_] = SliceSums(MODELS, SLICINGS).partial(
+        batch(labels=[0, 1, 0, 1], candidate=[0.1, 0.9, 0.6, 0.4], champion=[0.5] * 4, city=[None] * 4, tag=[None] * 4)
+    )
+    curves = read_roc(overall, MODELS)
+    false, true = curves["candidate"]
+    assert sorted(set(zip(false.tolist(), true.tolist(), strict=True))) == [
+        (0, 0),
+        (0, 0.5),
+        (0.5, 0.5),
+        (0.5, 1),
+        (1, 1),
+    ]
+    assert sorted(set(zip(*(rates.tolist() for rates in curves["champion"]), strict=True))) == [(0, 0), (1, 1)]
+    [one_class, *_] = SliceSums(MODELS, SLICINGS).partial(
+        batch(labels=[1], candidate=[0.1], champion=[0.5], city=[None], tag=[None])
+    )
+    assert read_roc(one_class, MODELS) == {}
 
 
 def test_the_calibration_curve_has_the_rows_of_its_bins() -> None:

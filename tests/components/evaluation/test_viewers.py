@@ -10,13 +10,13 @@ import pytest
 import tensorflow_model_analysis as tfma
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from components.evaluation.metrics import METRICS, OVERALL, read_table
+from components.evaluation.metrics import OVERALL, read_table, thresholds_of
 from components.evaluation.sums import SliceSums
-from components.evaluation.viewers import Viewers, sample
+from components.evaluation.viewers import CLASSES, Viewers, sample
 from pipelines.spec import Evaluate
 from tests.components.evaluation.test_sums import MODELS, scored
 
-EVALUATE = Evaluate(metrics=METRICS, slices=(("city",), ("city", "tag")))
+EVALUATE = Evaluate(metrics=(*CLASSES, "precision@0.25", "recall@0.25"), slices=(("city",), ("city", "tag")))
 
 
 def read_tfma(folder: Path, model: str) -> dict[str, dict[str, float]]:
@@ -33,8 +33,9 @@ def test_both_measure_the_same(tmp_path: Path) -> None:
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         _ = pipeline | beam.Create(batches) | Viewers(EVALUATE, with_champion=True, share=1.0, folder=tmp_path)
     slicings: list[tuple[str, ...]] = [(), *EVALUATE.slices]
-    kernel = SliceSums(MODELS, slicings)
-    ours = read_table(kernel.merge([kernel.partial(batch) for _, batch in batches]), slicings=slicings, models=MODELS)
+    kernel = SliceSums(MODELS, slicings, thresholds=thresholds_of(EVALUATE.metrics))
+    sums = kernel.merge([kernel.partial(batch) for _, batch in batches])
+    ours = read_table(sums, slicings=slicings, models=MODELS, metrics=EVALUATE.metrics)
     for model in MODELS:
         theirs = read_tfma(tmp_path, model)
         assert set(theirs) == set(ours)
@@ -44,7 +45,7 @@ def test_both_measure_the_same(tmp_path: Path) -> None:
             metrics = dict(getattr(ours[name], model))
             assert metrics.pop("auc") == pytest.approx(auc, abs=1e-4)
             assert metrics == pytest.approx({metric: found[metric] for metric in metrics}, rel=1e-5)
-            assert len(metrics) == len(METRICS) - 1
+            assert len(metrics) == len(EVALUATE.metrics) - 1
 
 
 def test_the_sample_is_drawn_evenly_and_always_the_same() -> None:
