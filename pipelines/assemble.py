@@ -25,6 +25,7 @@ from components.anomalies.component import Anomalies
 from components.contract.component import Contract
 from components.evaluation.component import Evaluate
 from components.examples.component import Examples
+from components.learning.component import Learning
 from components.registry.champion.component import Champion
 from components.registry.register.component import Register
 from components.statistics.component import Statistics
@@ -44,6 +45,7 @@ STAGES = {
     "transform": "features",
     "train": "training",
     "champion": "validation",
+    "learning": "gates",
     "evaluate": "gates",
     "register": "release",
 }
@@ -56,6 +58,7 @@ DESCRIPTIONS = {
     "transform": "preprocessing_fn over the day: transform graph and transformed examples",
     "train": "the training loop, time-boxed, checkpointed, resumed exactly",
     "champion": "the model that was live when this day was retrained",
+    "learning": "overfitting, divergence, leaking features, skew between training and serving",
     "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
     "register": "a version in the model registry, and @champion when the verdict allows it",
 }
@@ -120,6 +123,17 @@ def _components(spec: Spec) -> list[BaseNode]:
         label=label,
         weight=weight,
     )
+    learning = Learning(
+        examples=examples.outputs["examples"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        model=train.outputs["model"],
+        model_run=train.outputs["model_run"],
+        learning=spec.learning.model_dump_json(),
+        label=label,
+        unit=spec.data.split_key,
+    )
     evaluate = Evaluate(
         examples=examples.outputs["examples"],
         model=train.outputs["model"],
@@ -128,9 +142,10 @@ def _components(spec: Spec) -> list[BaseNode]:
         transform_graph=transform.outputs["transform_graph"],
         evaluate=spec.evaluate.model_dump_json(),
         label=label,
+        unit=spec.data.split_key,
     )
     # The cheapest first: a candidate that one gate refuses costs no other.
-    gates = {"evaluate": evaluate}
+    gates: dict[str, BaseNode] = {"learning": learning, "evaluate": evaluate}
     for before, after in pairwise(gates.values()):
         after.add_upstream_node(before)
     register = Register(
@@ -194,8 +209,18 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             f"pipelines.{name}.features",
         ),
         "champion": ("components.registry",),
+        "learning": (
+            "components.learning",
+            "components.inference",
+            "components.evaluation.metrics",
+            "components.evaluation.scoring",
+            "components.evaluation.sums",
+            "components.transform",
+            *examples,
+        ),
         "evaluate": (
             "components.evaluation",
+            "components.inference",
             "components.aggregation",
             "components.concurrency",
             "components.transform.graph",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from components.decision.report import Check, GateReport, Verdict
 from components.evaluation.metrics import OVERALL, Slice
+from components.evaluation.uncertainty import Uncertainty
+from components.inference.units import interval
 from pipelines.errors import bounded
 from pipelines.spec import Bound, Change, Evaluate
 
@@ -13,15 +15,18 @@ GATE = "evaluate"
 _ROUNDING = 1e-9
 
 
-def judge(evaluate: Evaluate, table: Mapping[str, Slice], *, champion: str, unusable: str = "") -> GateReport:
+def judge(
+    evaluate: Evaluate, table: Mapping[str, Slice], uncertainty: Uncertainty, *, champion: str, unusable: str = ""
+) -> GateReport:
     """The report; `champion` names it ("" when there is none), `unusable` says why it could not be scored.
 
     Bounds decide on the overall slice. Slices below a bound are named in the reason.
     """
     overall = table.get(OVERALL, Slice())
-    checks = [_bound_check(bound, overall) for bound in evaluate.bounds]
+    checks = [_bound_check(bound, overall, uncertainty) for bound in evaluate.bounds]
     checks += [
-        _change_check(change, overall, champion=champion, unusable=unusable) for change in evaluate.against_champion
+        _change_check(change, overall, uncertainty, champion=champion, unusable=unusable)
+        for change in evaluate.against_champion
     ]
     if not checks:
         reason = "nothing to decide by: `evaluate.bounds` and `evaluate.against_champion` are empty"
@@ -33,7 +38,7 @@ def judge(evaluate: Evaluate, table: Mapping[str, Slice], *, champion: str, unus
     return report.model_copy(update={"reason": reason})
 
 
-def _bound_check(bound: Bound, overall: Slice) -> Check:
+def _bound_check(bound: Bound, overall: Slice, uncertainty: Uncertainty) -> Check:
     limits = [
         f">= {bound.min:g}" if bound.min is not None else "",
         f"<= {bound.max:g}" if bound.max is not None else "",
@@ -48,11 +53,13 @@ def _bound_check(bound: Bound, overall: Slice) -> Check:
         verdict=Verdict.ACCEPTED if held else Verdict.REFUSED,
         observed=value,
         bound=text,
+        interval=_interval(value, uncertainty.candidate.get(bound.metric)),
         reason=f"{bound.metric} {value:.4f} {'fulfils' if held else 'breaks'} {text}",
     )
 
 
-def _change_check(change: Change, overall: Slice, *, champion: str, unusable: str) -> Check:
+def _change_check(change: Change, overall: Slice, uncertainty: Uncertainty, *, champion: str, unusable: str) -> Check:
+    """Accepted where the loss is surely no larger than allowed, refused where it surely is, else inconclusive."""
     name, value = f"{change.metric} change", overall.candidate.get(change.metric)
     sign = 1 if change.direction == "higher_is_better" else -1
     text = f">= -{change.max_loss:g}" if sign > 0 else f"<= {change.max_loss:g}"
@@ -66,15 +73,26 @@ def _change_check(change: Change, overall: Slice, *, champion: str, unusable: st
     before = overall.champion.get(change.metric)
     if before is None:
         return _undefined(name, text, overall)
-    held = sign * (value - before) >= -change.max_loss - _ROUNDING
+    found = interval(value - before, uncertainty.change.get(change.metric, 0.0))
+    worst, best = sorted(sign * end for end in found)
+    verdict, what = Verdict.INCONCLUSIVE, f"may lose more than {change.max_loss:g}: too few users to say"
+    if worst >= -change.max_loss - _ROUNDING:
+        verdict, what = Verdict.ACCEPTED, ""
+    elif best < -change.max_loss - _ROUNDING:
+        verdict, what = Verdict.REFUSED, f"loses more than {change.max_loss:g}"
+    reason = f"{change.metric} {value:.4f} against {before:.4f} of {champion}, a change of {value - before:+.4f} ({found[0]:+.4f} to {found[1]:+.4f})"
     return Check(
         name=name,
-        verdict=Verdict.ACCEPTED if held else Verdict.REFUSED,
+        verdict=verdict,
         observed=value - before,
         bound=f"{text} (champion {before:.4f})",
-        reason=f"{change.metric} {value:.4f} against {before:.4f} of {champion}"
-        + ("" if held else f" loses more than {change.max_loss:g}"),
+        interval=found,
+        reason=f"{reason} {what}".rstrip(),
     )
+
+
+def _interval(value: float, error: float | None) -> tuple[float, float] | None:
+    return None if error is None else interval(value, error)
 
 
 def _undefined(name: str, bound: str, overall: Slice) -> Check:

@@ -18,6 +18,7 @@ class EvaluateSpec(ComponentSpec):  # type: ignore[misc]
     PARAMETERS: ClassVar[dict[str, Any]] = {
         "evaluate": ExecutionParameter(type=str),
         "label": ExecutionParameter(type=str),
+        "unit": ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -44,9 +45,10 @@ class Evaluate(BaseBeamComponent):  # type: ignore[misc]
         transform_graph: of the candidate; it says what the label means.
         evaluate: `Spec.evaluate` as JSON.
         label: name of the label, raw and transformed.
+        unit: raw column; rows with the same value are of one user, and may be alike.
 
     Outputs:
-        evaluation: `readable/` is for people; `tfma.load_eval_result(uri, model_name="candidate")` reads what TensorFlow
+        evaluation: `scored/` holds label, predictions and slices of every row; `readable/` is for people; `tfma.load_eval_result(uri, model_name="candidate")` reads what TensorFlow
             Model Analysis says of a sample.
         report: every check and the verdict. A refusal does not fail the node.
         blessing: as the stock Evaluator writes it.
@@ -65,6 +67,7 @@ class Evaluate(BaseBeamComponent):  # type: ignore[misc]
         transform_graph: Channel,
         evaluate: str,
         label: str,
+        unit: str,
     ) -> None:
         inputs: dict[str, Any] = {
             "examples": examples,
@@ -78,4 +81,4 @@ class Evaluate(BaseBeamComponent):  # type: ignore[misc]
             "report": Channel(type=GateReport),
             "blessing": Channel(type=standard_artifacts.ModelBlessing),
         }
-        super().__init__(EvaluateSpec(**inputs, **outputs, evaluate=evaluate, label=label))
+        super().__init__(EvaluateSpec(**inputs, **outputs, evaluate=evaluate, label=label, unit=unit))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.components.evaluator import constants
@@ -22,15 +25,17 @@ from components.decision.report import GateReport, Verdict
 from components.evaluation.checks import judge
 from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, read_calibration, read_table
 from components.evaluation.readable import write_readable
+from components.evaluation.scored import scored_paths, write_scored
 from components.evaluation.scoring import Score, Scoring
 from components.evaluation.sums import SliceSums, Sums
+from components.evaluation.uncertainty import Influences, Uncertainty
 from components.evaluation.viewers import Viewers
 from components.examples.records import RowGroup, read, row_groups
 from components.tracking import current
 from pipelines.spec import Evaluate
 
 SPLIT = "eval"
-READABLE = "readable"
+READABLE, SCORED = "readable", "scored"
 
 
 class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
@@ -44,56 +49,77 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
     ) -> None:
         evaluate = Evaluate.model_validate_json(exec_properties["evaluate"])
         groups = row_groups(Path(artifact_utils.get_single_uri(input_dict["examples"])), SPLIT)
-        scoring = _scoring(input_dict, evaluate, label=str(exec_properties["label"]))
+        label, unit = str(exec_properties["label"]), str(exec_properties["unit"])
+        scoring = _scoring(input_dict, evaluate, label=label, unit=unit)
         champion, unusable = _champion_name(input_dict), ""
         if CHAMPION in scoring.models and (unusable := _why_unusable(scoring, groups)):
             scoring = replace(scoring, models={CANDIDATE: scoring.models[CANDIDATE]})
         folder = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
-        table = self._measure(groups, scoring, evaluate, folder)
-        report = judge(evaluate, table, champion=champion, unusable=unusable)
+        table, uncertainty = self._measure(groups, scoring, evaluate, folder)
+        report = judge(evaluate, table, uncertainty, champion=champion, unusable=unusable)
         _publish(report, output_dict, input_dict)
         _track(report, table)
 
-    def _measure(self, groups: list[RowGroup], scoring: Scoring, evaluate: Evaluate, folder: Path) -> dict[str, Slice]:
-        """Metrics by slice; also written to `folder`, for TFMA's viewers and for people."""
+    def _measure(
+        self, groups: list[RowGroup], scoring: Scoring, evaluate: Evaluate, folder: Path
+    ) -> tuple[dict[str, Slice], Uncertainty]:
+        """Metrics by slice and how far they may be off; also written to `folder`, for TFMA's viewers and for people."""
         models, slicings = list(scoring.models), list(dict.fromkeys([(), *evaluate.slices]))
-        (folder / READABLE).mkdir(parents=True, exist_ok=True)
-        path = folder / READABLE / "sums.pickle"
-        with self._make_beam_pipeline() as pipeline:
-            scored = (
-                pipeline | "RowGroups" >> beam.Create(list(enumerate(groups))) | "Score" >> Concurrently(Score(scoring))
-            )
-            _ = scored | "Sums" >> Aggregate(SliceSums(models, slicings)) | beam.Map(_write_pickled, path)
-            if share := _share(evaluate, groups):
+        if not groups:
+            _write(folder, {OVERALL: Slice()}, {}, evaluate, models)
+            return {OVERALL: Slice()}, Uncertainty()
+
+        def summed(pipeline: Any) -> Any:
+            scored = pipeline | beam.Create(list(enumerate(groups))) | "Score" >> Concurrently(Score(scoring))
+            _ = scored | "Keep" >> beam.MapTuple(partial(_keep, folder=folder / SCORED))
+            if share := min(1.0, evaluate.tfma_rows / sum(group.row_count for group in groups)):
                 _ = scored | "Viewers" >> Viewers(
                     evaluate, with_champion=CHAMPION in models, share=share, folder=folder
                 )
-        sums: list[Sums] = pickle.loads(path.read_bytes()) if groups else []  # noqa: S301  # our own, a moment ago
-        path.unlink(missing_ok=True)
-        table = (
-            read_table(sums, slicings=slicings, models=models, metrics=evaluate.metrics) if sums else {OVERALL: Slice()}
-        )
-        write_readable(
-            folder / READABLE,
-            table,
-            metrics=evaluate.metrics,
-            champion=CHAMPION if CHAMPION in models else "",
-            calibration=read_calibration(sums[0], models) if sums else {},
-        )
-        return table
+            return scored | "Sums" >> Aggregate(SliceSums(models, slicings))
+
+        def by_unit(pipeline: Any) -> Any:
+            paths = list(enumerate(scored_paths(folder / SCORED)))
+            influences = Influences(sums[0], models=models, metrics=evaluate.metrics)
+            return pipeline | beam.Create(paths) | "Influences" >> Aggregate(influences)
+
+        sums: list[Sums] = self._collected(summed, folder)
+        table = read_table(sums, slicings=slicings, models=models, metrics=evaluate.metrics)
+        _write(folder, table, read_calibration(sums[0], models), evaluate, models)
+        return table, Uncertainty.of(self._collected(by_unit, folder), models=models, metrics=evaluate.metrics)
+
+    def _collected(self, built: Callable[[Any], Any], folder: Path) -> Any:
+        """The one element that a pipeline ends in."""
+        path = folder / f".{uuid.uuid4().hex}"
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._make_beam_pipeline() as pipeline:
+                _ = built(pipeline) | "Collect" >> beam.Map(_write_pickled, path)
+            return pickle.loads(path.read_bytes())  # noqa: S301  # our own, a moment ago
+        finally:
+            path.unlink(missing_ok=True)
 
 
-def _write_pickled(sums: list[Sums], path: Path) -> None:
-    path.write_bytes(pickle.dumps(sums))
+def _write_pickled(found: Any, path: Path) -> None:
+    path.write_bytes(pickle.dumps(found))
 
 
-def _share(evaluate: Evaluate, groups: Sequence[RowGroup]) -> float:
-    """Of the rows, for TFMA."""
-    rows = sum(group.row_count for group in groups)
-    return min(1.0, evaluate.tfma_rows / rows) if rows else 0.0
+def _keep(index: int, batch: pa.RecordBatch, *, folder: Path) -> None:
+    write_scored(batch, folder, index=index)
 
 
-def _scoring(input_dict: dict[str, list[Artifact]], evaluate: Evaluate, *, label: str) -> Scoring:
+def _write(
+    folder: Path,
+    table: Mapping[str, Slice],
+    calibration: Mapping[str, Sequence[tuple[float, float, float]]],
+    evaluate: Evaluate,
+    models: Sequence[str],
+) -> None:
+    champion = CHAMPION if CHAMPION in models else ""
+    write_readable(folder / READABLE, table, metrics=evaluate.metrics, champion=champion, calibration=calibration)
+
+
+def _scoring(input_dict: dict[str, list[Artifact]], evaluate: Evaluate, *, label: str, unit: str) -> Scoring:
     models = {CANDIDATE: _saved_model(input_dict["model"][0])}
     if _champion_name(input_dict):
         models[CHAMPION] = _saved_model(input_dict["champion_model"][0])
@@ -103,6 +129,7 @@ def _scoring(input_dict: dict[str, list[Artifact]], evaluate: Evaluate, *, label
         transform=Path(artifact_utils.get_single_uri(input_dict["transform_graph"])),
         schema=text_format.Parse(schema_file.read_text(), schema_pb2.Schema()),
         label=label,
+        unit=unit,
         slice_columns=sorted({column for keys in evaluate.slices for column in keys}),
     )
 

@@ -71,7 +71,7 @@ def read_calibration(sums: Sums, models: Sequence[str]) -> dict[str, list[tuple[
     """(mean prediction, mean label, rows) of the bins that have rows, by model, of the first slice."""
     curves = {}
     for model, name in enumerate(models):
-        negatives, positives = (np.bincount(found.bins, found.counts, BINS) for found in _histogram(sums, 0, model))
+        negatives, positives = (np.bincount(found.bins, found.counts, BINS) for found in histogram(sums, 0, model))
         bins = np.flatnonzero(negatives + positives)
         counts = (negatives + positives)[bins]
         curves[name] = list(zip(predictions_of(bins), positives[bins] / counts, counts, strict=True))
@@ -82,7 +82,7 @@ def _metrics(sums: Sums, number: int, model: int, wanted: Sequence[str]) -> dict
     rows, [labels, binary], values = sums.rows[number], sums.labels[number], sums.models[number, model]
     are_probabilities = values[IN_RANGE] == rows
     found = {
-        "auc": _auc(*_histogram(sums, number, model)) if are_probabilities and binary == rows else math.nan,
+        "auc": _auc(*histogram(sums, number, model)) if are_probabilities and binary == rows else math.nan,
         "binary_crossentropy": values[LOG_LOSS] / rows if are_probabilities else math.nan,
         "calibration": values[PREDICTION] / labels if labels else math.nan,
         "mean_label": labels / rows,
@@ -104,7 +104,7 @@ def _auc(negatives: Histogram, positives: Histogram) -> float:
     return float(positives.counts @ (below + up_to) / 2) / pairs if pairs else math.nan
 
 
-def _histogram(sums: Sums, number: int, model: int) -> tuple[Histogram, Histogram]:
+def histogram(sums: Sums, number: int, model: int) -> tuple[Histogram, Histogram]:
     """Of the rows of label 0 and of label 1."""
     first = (number * sums.models.shape[1] + model) * 2 * BINS
     start, middle, stop = np.searchsorted(sums.places, (first, first + BINS, first + 2 * BINS))

@@ -7,6 +7,7 @@ Rows become tensors once, for the label and for all models.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow as pa
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from components.evaluation.scored import LABEL, UNIT
 from components.evaluation.slicing import as_texts
 from components.examples.records import RowGroup, read, serialize
 from components.examples.texts import decode
@@ -26,8 +28,6 @@ from components.transform.graph import Saved, input_config
 from components.transform.tensors import BatchAdapter
 
 BATCH_ROWS = 8192
-LABEL = "daybreak_label"
-"""Column of the transformed label; the raw one may be a column to slice by."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,14 +39,13 @@ class Scoring:
     transform: Path
     schema: schema_pb2.Schema
     label: str
+    unit: str
+    """Raw column: rows with the same value are of one user."""
     slice_columns: Sequence[str]
 
 
 class Score(beam.DoFn):  # type: ignore[misc]
-    """Models are loaded once per worker.
-
-    Its batches: `LABEL` and a column of each model, float32; columns to slice by, lists of texts as dictionaries.
-    """
+    """Models are loaded once per worker. Its batches are as `components.evaluation.scored` keeps them."""
 
     def __init__(self, scoring: Scoring) -> None:
         self._scoring = scoring
@@ -68,6 +67,7 @@ class Score(beam.DoFn):  # type: ignore[misc]
         tensors = self._adapter(batch)
         scored = [self._score(tensors, batch, start) for start in range(0, batch.num_rows, BATCH_ROWS)]
         columns = {name: np.concatenate([part[name] for part in scored]) for name in scored[0]}
+        columns[UNIT] = _hashes(batch.column(self._scoring.unit))
         texts = {name: as_texts(batch.column(name)) for name in self._scoring.slice_columns}
         return pa.RecordBatch.from_pydict({name: pa.array(values) for name, values in columns.items()} | texts)
 
@@ -100,6 +100,17 @@ def _features_of(loaded: Any) -> Mapping[str, tf.TypeSpec]:
     [features], _ = function.structured_input_signature
     found: Mapping[str, tf.TypeSpec] = features
     return found
+
+
+def _hashes(column: pa.Array) -> npt.NDArray[np.uint64]:
+    """`[rows]`: equal for equal values; all missing ones are one user, as they are of one split."""
+    texts = as_texts(column)
+    firsts = texts.values.indices.to_numpy()[texts.offsets.to_numpy()[:-1]]
+    hashes = [
+        int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+        for text in texts.values.dictionary.to_pylist()
+    ]
+    return np.array(hashes, np.uint64)[firsts]
 
 
 def _rows(tensor: Any, start: int, stop: int) -> Any:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from components.aggregation import Kernel
-from components.evaluation.scoring import LABEL
+from components.evaluation.scored import LABEL
 from components.evaluation.slicing import Key, slice_rows
 
 BINS = 1 << 16
@@ -56,15 +56,15 @@ class SliceSums(Kernel[pa.RecordBatch, list[Sums]]):
     def partial(self, element: pa.RecordBatch) -> list[Sums]:
         labels = element.column(LABEL).to_numpy().astype(np.float64)
         predictions = np.stack([element.column(name).to_numpy() for name in self._models]).astype(np.float64)
-        values = _per_row(labels, predictions)
-        cells = _bins(predictions) + BINS * (labels > 0.5)
+        values = per_row(labels, predictions)
+        cells = bins_of(predictions) + BINS * (labels > 0.5)
         return [_sums(element, columns, labels, values, cells) for columns in self._slicings]
 
     def merge(self, partials: Sequence[list[Sums]]) -> list[Sums]:
         return [_merged(of_slicing) for of_slicing in zip(*partials, strict=True)]
 
 
-def _per_row(labels: Floats, predictions: Floats) -> Floats:
+def per_row(labels: Floats, predictions: Floats) -> Floats:
     """`[models, 5, rows]`."""
     clipped = np.clip(predictions, CLIP, 1 - CLIP)
     log_loss = -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
@@ -73,7 +73,7 @@ def _per_row(labels: Floats, predictions: Floats) -> Floats:
     return np.stack([predictions, log_loss, errors**2, np.abs(errors), in_range], axis=1)
 
 
-def _bins(predictions: Floats) -> Counts:
+def bins_of(predictions: Floats) -> Counts:
     """`[models, rows]`; what is no number is in the first bin, and no metric of the histogram counts there."""
     clipped = np.clip(np.nan_to_num(predictions), SMALLEST, 1 - SMALLEST)
     log_odds = np.log(clipped) - np.log1p(-clipped)

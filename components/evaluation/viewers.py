@@ -19,7 +19,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluation.metrics import CANDIDATE, CHAMPION
-from components.evaluation.scoring import LABEL
+from components.evaluation.scored import LABEL
 from components.examples.texts import decode_column
 from pipelines.spec import Evaluate, Metric
 

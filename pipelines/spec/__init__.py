@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from pipelines.spec.base import Frozen
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
+from pipelines.spec.learning import Learning
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
 from pipelines.spec.model import Bound, Change, Drift, Evaluate, Metric, StrategyName, Train
 from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Schedule
@@ -33,6 +34,7 @@ __all__ = [
     "Evaluate",
     "Frozen",
     "Images",
+    "Learning",
     "Metric",
     "Resources",
     "Schedule",

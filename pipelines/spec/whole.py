@@ -9,6 +9,7 @@ from pydantic import model_validator
 from pipelines.errors import bounded
 from pipelines.spec.base import Frozen, Name
 from pipelines.spec.data import Data
+from pipelines.spec.learning import Learning
 from pipelines.spec.model import Drift, Evaluate, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
 
@@ -23,6 +24,7 @@ class Spec(Frozen):
     schedule: Schedule
     drift: Drift = Drift()
     train: Train = Train()
+    learning: Learning = Learning()
     evaluate: Evaluate = Evaluate()
     budget: Budget = Budget()
     cluster: Cluster = Cluster()

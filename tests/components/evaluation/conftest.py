@@ -30,8 +30,9 @@ SCHEMA = """
     feature { name: "tips" type: FLOAT presence { min_fraction: 1 } shape {} }
     feature { name: "hour" type: INT value_count { min: 0 max: 1 } }
     feature { name: "city" type: BYTES presence { min_fraction: 1 } shape { dim { size: 1 } } }
+    feature { name: "user" type: INT presence { min_fraction: 1 } shape { dim { size: 1 } } }
 """
-COLUMNS = {"fare": "float", "tips": "float", "hour": "int", "city": "string"}
+COLUMNS = {"fare": "float", "tips": "float", "hour": "int", "city": "string", "user": "int"}
 BEAM_ARGS = [
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
     "--direct_running_mode=in_memory",
@@ -67,14 +68,15 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
         "tips": tips.tolist(),
         "hour": [int(hour) if hour else None for hour in random.integers(0, 3, 3000)],
         "city": [str(city) for city in random.choice(["Berlin", "Köln"], 3000)],
+        "user": [int(user) for user in random.integers(0, 900, 3000)],
     }
     schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
     (folder / "schema").mkdir()
     (folder / "schema" / "schema.pbtxt").write_text(SCHEMA)
     metadata = dataset_metadata.DatasetMetadata(schema)
     raw = [
-        {"fare": f, "tips": t, "hour": [] if h is None else [h], "city": [c.encode()]}
-        for f, t, h, c in zip(*rows.values(), strict=True)
+        {"fare": f, "tips": t, "hour": [] if h is None else [h], "city": [c.encode()], "user": [u]}
+        for f, t, h, c, u in zip(*rows.values(), strict=True)
     ]
     with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "temp")):
         graph = ((pipeline | beam.Create(raw)), metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)
@@ -131,7 +133,7 @@ def evaluate(day: Day, tmp_path: Path) -> Run:
             "blessing": [_artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing")],
         }
         context = BaseBeamExecutor.Context(beam_pipeline_args=BEAM_ARGS, tmp_dir=str(tmp_path), unique_id="1")
-        EvaluateExecutor(context).Do(inputs, outputs, {"evaluate": spec, "label": "tips"})
+        EvaluateExecutor(context).Do(inputs, outputs, {"evaluate": spec, "label": "tips", "unit": "user"})
         return {name: artifact for name, [artifact] in outputs.items()}
 
     return run

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from components.evaluation import scoring
-from components.evaluation.scoring import LABEL, Model, Score, Scoring
+from components.evaluation.scored import LABEL, UNIT
+from components.evaluation.scoring import Model, Score, Scoring
 from components.examples.records import serialize, to_lists
 from tests.components.evaluation.conftest import COLUMNS, Day
 
@@ -19,7 +20,7 @@ def batch_of(day: Day) -> pa.RecordBatch:
 
 def make(day: Day) -> Scoring:
     models = {name: folder / "Format-Serving" for name, folder in day.models.items()}
-    return Scoring(models, day.transform, day.schema, label="tips", slice_columns=["hour"])
+    return Scoring(models, day.transform, day.schema, label="tips", unit="user", slice_columns=["hour"])
 
 
 def scores(given: Scoring, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -39,6 +40,8 @@ def test_predictions_are_those_of_examples_and_the_label_is_the_transformed_one(
         serve = tf.saved_model.load(str(folder / "Format-Serving")).signatures["serving_default"]
         expected = serve(examples=tf.constant(serialize(batch)))["predictions"].numpy().reshape(-1)
         np.testing.assert_allclose(found.column(name), expected, atol=1e-6)
+    units = found.column(UNIT).to_numpy()
+    assert len(set(zip(day.rows["user"], units, strict=True))) == len(set(day.rows["user"])) == len(set(units))
     assert found.column("hour").to_pylist()[:3] == [
         [b"(missing)" if hour is None else str(hour).encode()] for hour in day.rows["hour"][:3]
     ]

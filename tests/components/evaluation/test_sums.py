@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from components.evaluation.metrics import METRICS, OVERALL, Slice, read_calibration, read_table
-from components.evaluation.scoring import LABEL
+from components.evaluation.scored import LABEL
 from components.evaluation.slicing import as_texts
 from components.evaluation.sums import SliceSums, Sums
 

@@ -1,0 +1,47 @@
+"""Scored rows as files: what later checks read instead of asking the models again.
+
+path = write_scored(batch, folder / "scored", index=0)
+read_scored(path)
+
+Columns: `LABEL` and one of each model, float32; `UNIT`, uint64; columns to slice by, lists of texts as dictionaries.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.examples.records import readable
+
+LABEL = "daybreak_label"
+"""Column of the transformed label; the raw one may be a column to slice by."""
+UNIT = "daybreak_unit"
+"""Column of hashes of the split key: rows with the same value come from the same user."""
+
+
+def write_scored(batch: pa.RecordBatch, folder: Path, *, index: int) -> Path:
+    """Atomic; a repeated attempt writes the same file again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"part-{index:05d}.parquet"
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        pq.write_table(pa.Table.from_batches([batch]), temporary, compression="zstd", write_statistics=False)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def read_scored(path: Path) -> pa.RecordBatch:
+    table = readable(path, lambda: pq.read_table(path, use_threads=False), what="scored rows", node="evaluate")
+    batch: pa.RecordBatch = table.combine_chunks().to_batches()[0]
+    return batch
+
+
+def scored_paths(folder: Path) -> list[Path]:
+    """In the order of their rows; temporary files are left out."""
+    return sorted(folder.glob("part-*.parquet"))
