@@ -25,7 +25,7 @@ from components.evaluation.sums import CLIP, SliceSums
 from components.examples.records import row_groups
 from components.inference.units import interval, standard_errors, sum_by_unit
 from components.learning.checks import Findings, judge
-from components.learning.sampling import Arrays, Part, draw, read_part, read_transformed
+from components.learning.sampling import Arrays, draw, read_part, read_transformed
 from components.learning.strength import Strength
 from components.tracking import current
 from components.training.history import History
@@ -73,14 +73,13 @@ class _Samples:
 
     def findings(self, history: History) -> Findings:
         batches = {split: [read_part(part) for part in parts] for split, parts in self._parts.items()}
-        scored = {
-            split: pa.concat_batches([self._score.score(batch) for batch in found]) for split, found in batches.items()
-        }
+        scored = {split: _joined([self._score.score(batch) for batch in found]) for split, found in batches.items()}
         features = {split: self._features(split, found) for split, found in batches.items()}
         labels = {split: _floats(scored[split], LABEL) for split in scored}
         loss, per_row = _losses(labels, _floats(scored[EVAL], CANDIDATE))
-        error = float(standard_errors(sum_by_unit(scored[EVAL].column(UNIT).to_numpy(), per_row[:, None]))[0])
         gain = float(per_row.mean())
+        influence = (per_row - gain) / len(per_row)
+        error = float(standard_errors(sum_by_unit(scored[EVAL].column(UNIT).to_numpy(), influence[:, None]))[0])
         skew, no_skew = self._skew(features[EVAL])
         return Findings(
             history=history,
@@ -88,7 +87,7 @@ class _Samples:
             evaluated=_metrics(scored[EVAL]),
             loss=loss,
             gain=gain,
-            gain_interval=interval(gain, error / len(per_row)),
+            gain_interval=interval(gain, error),
             strengths=_strengths(features, labels),
             copies=_copies(features, labels),
             skew=skew,
@@ -102,18 +101,16 @@ class _Samples:
 
     def _skew(self, served: Arrays) -> tuple[dict[str, float] | None, str]:
         parts = self._parts[EVAL]
-        learned = [_learned(part, self._folders["transformed_examples"]) for part in parts]
+        learned = [read_transformed(part, self._folders["transformed_examples"], EVAL) for part in parts]
         if any(part is None for part in learned):
             return None, "the transformed eval split does not hold the rows of the raw one: it is a sample"
         whole = {name: np.concatenate([part[name] for part in learned if part]) for name in served}
         return {name: _difference(values, whole[name]) for name, values in served.items()}, ""
 
 
-def _learned(part: Part, folder: Path) -> Arrays | None:
-    try:
-        return read_transformed(part, folder, EVAL)
-    except IndexError:
-        return None
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    [batch] = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    return batch
 
 
 def _floats(batch: pa.RecordBatch, name: str) -> Floats:

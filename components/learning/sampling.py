@@ -27,7 +27,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class Part(NamedTuple):
-    index: int
+    number: int
     """Of the row group within its split."""
     group: RowGroup
     places: npt.NDArray[np.int64]
@@ -49,15 +49,15 @@ def read_part(part: Part) -> pa.RecordBatch:
     return read(part.group).take(pa.array(part.places))
 
 
-def read_transformed(part: Part, folder: Path, split: str) -> Arrays:
+def read_transformed(part: Part, folder: Path, split: str) -> Arrays | None:
     """The transformed columns of the same rows: a shard for each row group, in the same order.
 
-    Raises:
-        DataError: the shard is damaged.
-        IndexError: there is none.
+    None where the transformed examples hold other rows, a sample of them. Raises `DataError` when they are damaged.
     """
-    path = shards(folder, split)[part.index]
+    path = shards(folder, split)[part.number]
     columns = read_columns(path)
     floats, ints = (np.concatenate(matrices) for matrices in zip(*read_blocks(path), strict=True))
+    if len(floats) != part.group.row_count:
+        return None
     floats, ints = floats[part.places], ints[part.places]
     return {name: np.asarray(column.unpack(floats, ints)) for name, column in columns.items()}

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import stats
 
 BINS = 256
+ROWS_PER_BIN = 50
 PRIOR_ROWS = 10.0
 """A value's mean label is pulled to that of all by so many rows, so that a rare one says little."""
 
@@ -37,8 +38,9 @@ class Strength:
         """`values` and `labels`: `[rows]`."""
         prior = float(labels.mean())
         edges, exact = np.unique(values), values.dtype.kind in "iub"
-        if not exact and len(edges) > BINS:
-            edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS, endpoint=False)))
+        if not exact:
+            bins = max(1, min(BINS, len(values) // ROWS_PER_BIN))
+            edges = np.unique(np.quantile(values, np.linspace(0, 1, bins, endpoint=False)))
         places = _places(edges, values)
         counts = np.bincount(places, minlength=len(edges))
         sums = np.bincount(places, weights=labels, minlength=len(edges))
