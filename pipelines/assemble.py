@@ -28,6 +28,7 @@ from components.business.component import Business
 from components.contract.component import Contract
 from components.evaluation.component import Evaluate
 from components.examples.component import Examples
+from components.learning.component import Learning
 from components.registry.champion.component import Champion
 from components.registry.register.component import Register
 from components.serving_check.component import ServingCheck
@@ -48,6 +49,7 @@ STAGES = {
     "transform": "features",
     "train": "training",
     "champion": "validation",
+    "learning": "gates",
     "evaluate": "gates",
     "serving_check": "gates",
     "business": "gates",
@@ -62,6 +64,7 @@ DESCRIPTIONS = {
     "transform": "preprocessing_fn over the day: transform graph and transformed examples",
     "train": "the training loop, time-boxed, checkpointed, resumed exactly",
     "champion": "the model that was live when this day was retrained",
+    "learning": "overfitting, divergence, leaking features, skew between training and serving",
     "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
     "serving_check": "the candidate in a real server: parity, latency, memory, cost",
     "business": "what candidate and champion would earn, from the log of lists that explore",
@@ -130,6 +133,17 @@ def _components(spec: Spec) -> list[BaseNode]:
         label=label,
         weight=weight,
     )
+    learning = Learning(
+        examples=examples.outputs["examples"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        model=train.outputs["model"],
+        model_run=train.outputs["model_run"],
+        learning=spec.learning.model_dump_json(),
+        label=label,
+        unit=spec.data.split_key,
+    )
     evaluate = Evaluate(
         examples=examples.outputs["examples"],
         model=train.outputs["model"],
@@ -148,7 +162,7 @@ def _components(spec: Spec) -> list[BaseNode]:
         label=label,
     )
     # The cheapest first: a candidate that one gate refuses costs no other.
-    gates: dict[str, BaseComponent] = {"evaluate": evaluate, "serving_check": serving_check}
+    gates: dict[str, BaseComponent] = {"learning": learning, "evaluate": evaluate, "serving_check": serving_check}
     if spec.kpis and spec.policy:
         gates["business"] = Business(
             rows=contract.outputs["rows"],
@@ -225,6 +239,15 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             f"pipelines.{name}.features",
         ),
         "champion": ("components.registry",),
+        "learning": (
+            "components.learning",
+            "components.inference",
+            "components.evaluation.metrics",
+            "components.evaluation.scoring",
+            "components.evaluation.sums",
+            "components.transform",
+            *examples,
+        ),
         "evaluate": (
             "components.evaluation",
             "components.inference",

@@ -16,6 +16,7 @@ from pipelines.spec.base import Frozen
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
 from pipelines.spec.evaluate import METRICS, Bound, Change, Evaluate, Fairness, Metric, threshold_of
 from pipelines.spec.kpi import Kpi, Policy
+from pipelines.spec.learning import Learning
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
 from pipelines.spec.model import Drift, StrategyName, Train
 from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Schedule
@@ -39,6 +40,7 @@ __all__ = [
     "Frozen",
     "Images",
     "Kpi",
+    "Learning",
     "Metric",
     "Policy",
     "Resources",

@@ -11,6 +11,7 @@ from pipelines.spec.base import Frozen, Name
 from pipelines.spec.data import ColumnType, Data
 from pipelines.spec.evaluate import Evaluate
 from pipelines.spec.kpi import Kpi, Policy, require_kpis
+from pipelines.spec.learning import Learning
 from pipelines.spec.model import Drift, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
 from pipelines.spec.serving import Serving
@@ -28,6 +29,7 @@ class Spec(Frozen):
     schedule: Schedule
     drift: Drift = Drift()
     train: Train = Train()
+    learning: Learning = Learning()
     evaluate: Evaluate = Evaluate()
     serving: Serving = Serving()
     kpis: tuple[Kpi, ...] = ()
