@@ -23,6 +23,7 @@ from tfx.types.channel_utils import union
 
 from components.anomalies.component import Anomalies
 from components.contract.component import Contract
+from components.contract.source import is_window
 from components.evaluation.component import Evaluate
 from components.examples.component import Examples
 from components.registry.champion.component import Champion
@@ -84,7 +85,8 @@ def assemble(spec: Spec, settings: Settings) -> tuple[tfx.dsl.Pipeline, dict[str
 def _components(spec: Spec) -> list[BaseNode]:
     day = RuntimeParameter(name="day", ptype=str)
     rows_limit = RuntimeParameter(name="rows_limit", ptype=int, default=0)
-    force = RuntimeParameter(name="force", ptype=int, default=0)
+    # Of a single day a forced run makes the same rows, so that it finds them in the cache.
+    force = RuntimeParameter(name="force", ptype=int, default=0) if is_window(spec.data.source) else 0
     data, label = spec.data.model_dump_json(), spec.data.label
     # The contract judges all rows: another rate must not make it read the day again.
     judged = spec.data.model_dump_json(exclude={"downsample"})
@@ -99,7 +101,6 @@ def _components(spec: Spec) -> list[BaseNode]:
         schema=schema.outputs["schema"],
         champion_statistics=champion.outputs["statistics"],
         drift=spec.drift.model_dump_json(),
-        force=force,
     )
     weight = spec.data.downsample.weight if spec.data.downsample else None
     transform = Transform(
@@ -193,7 +194,7 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             f"pipelines.{name}.model",
             f"pipelines.{name}.features",
         ),
-        "champion": ("components.registry",),
+        "champion": ("components.registry", "components.ledger.entries"),
         "evaluate": (
             "components.evaluation",
             "components.aggregation",
@@ -202,7 +203,7 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             "components.transform.tensors",
             *examples,
         ),
-        "register": ("components.registry",),
+        "register": ("components.registry", "components.ledger.entries"),
     }
 
 
