@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 TURN_SECS = 300
+_UNIQUE_VIOLATION = "23505"
 
 
 class LedgerConflict(TransientError):
@@ -96,6 +97,8 @@ class Ledger:
                     made = connection.execute(insert(table).values(row).returning(*table.c)).mappings().one()
                     written.append(_entry(dict(made)))
         except IntegrityError as error:
+            if getattr(error.orig, "pgcode", "") != _UNIQUE_VIOLATION:
+                raise
             raise self._conflict(last, drafts) from error
         return (*after, *written)
 

@@ -35,11 +35,16 @@ def write_projection(registry: Registry, ledger: Ledger, *, actor: str) -> list[
         entries = ledger.append(*drafts, after=entries)
     before = projected.aliases or {}
     # Before the first write: when this process is killed, the next one knows both states as the ledger's own.
-    possible = {alias: [*before.get(alias, [None]), wanted.aliases[alias]] for alias in ALIASES}
+    possible = {alias: [*before.get(alias, [None]), found[alias], wanted.aliases[alias]] for alias in ALIASES}
     ledger.remember(Projected(projected.seq, possible))
-    _write(registry, entries, wanted, found=found, after=projected.seq)
-    ledger.remember(Projected(entries[-1].seq, {alias: [version] for alias, version in wanted.aliases.items()}))
-    return [text for _, text in noticed]
+    lost = _write(registry, entries, wanted, found=found, after=projected.seq)
+    ledger.remember(
+        Projected(entries[-1].seq, {alias: [None, at] if at in lost else [at] for alias, at in wanted.aliases.items()})
+    )
+    return [
+        *(text for _, text in noticed),
+        *(f"version {version} stands in the ledger, and MLflow lost it" for version in lost),
+    ]
 
 
 def _moved_by_hand(found: Mapping[str, str | None], wanted: Standing, projected: Projected) -> list[tuple[str, str]]:
@@ -61,13 +66,16 @@ def _name(version: str | None) -> str:
 
 def _write(
     registry: Registry, entries: Sequence[Entry], wanted: Standing, *, found: Mapping[str, str | None], after: int
-) -> None:
+) -> list[str]:
+    """Returns versions that are to have an alias and that MLflow lost: an old one must not stop a retrain."""
+    lost = []
     for alias, version in wanted.aliases.items():
-        if found[alias] != version:
-            registry.set_alias(alias, version)
+        if found[alias] != version and not registry.set_alias(alias, version):
+            lost.append(str(version))
     for version, status in _statuses(entries).items():
         if any(entry.seq > after and version in (entry.version, entry.previous_version) for entry in entries):
             registry.tag(version, STATUS, status)
+    return list(dict.fromkeys(lost))
 
 
 def _statuses(entries: Sequence[Entry]) -> dict[str, str]:

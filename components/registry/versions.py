@@ -47,6 +47,15 @@ class Registry:
 
     def version(self, number: str) -> ModelVersion:
         """Raises `DataError` for a version that the registry lost."""
+        found = self._get(number)
+        if found is None:
+            raise DataError(
+                f"the ledger names a version that the registry lacks. Received: {self.name} version {number}",
+                fix=f"restore it in MLflow, or `daybreak rollback {self.name} --to VERSION --reason TEXT`",
+            )
+        return found
+
+    def _get(self, number: str) -> ModelVersion | None:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -54,10 +63,7 @@ class Registry:
         except MlflowException as error:
             if error.error_code not in _ABSENT:
                 raise
-            raise DataError(
-                f"the ledger names a version that the registry lacks. Received: {self.name} version {number}",
-                fix=f"restore it in MLflow, or `daybreak rollback {self.name} --to VERSION --reason TEXT`",
-            ) from error
+            return None
 
     def aliases(self) -> dict[str, str | None]:
         """Where the ledger's aliases point now."""
@@ -71,15 +77,19 @@ class Registry:
             found = {}
         return {alias: str(found[alias]) if alias in found else None for alias in ALIASES}
 
-    def set_alias(self, alias: str, version: str | None) -> None:
-        """Raises `DataError` for a version that the registry lost."""
+    def set_alias(self, alias: str, version: str | None) -> bool:
+        """False for a version that the registry lost."""
         if version is None:
             self.client.delete_registered_model_alias(self.name, alias)
-        elif self.version(version):
+            return True
+        there = self._get(version) is not None
+        if there:
             self.client.set_registered_model_alias(self.name, alias, version)
+        return there
 
     def tag(self, version: str, name: str, value: str) -> None:
-        if self.version(version).tags.get(name) != value:
+        found = self._get(version)
+        if found is not None and found.tags.get(name) != value:
             self.client.set_model_version_tag(self.name, version, name, value)
 
     def data_day(self, version: str) -> datetime.date:
