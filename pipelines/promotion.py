@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.errors import DaybreakError, SpecError, TransientError, bounded
+from pipelines.errors import DaybreakError, SpecError, bounded
 from pipelines.override import current_user
 from pipelines.settings import Settings
 
@@ -204,7 +204,7 @@ def _time(text: str) -> datetime:
 def _unknown(settings: Settings, ledger: Ledger) -> DaybreakError:
     name, known = ledger.model, ledger.models()
     if name in known or (settings.manifests / f"{name}.json").exists():
-        return TransientError(
+        return SpecError(
             f"{name} has no champion: no retrain of it was accepted",
             fix=f"`daybreak run {name} --day YYYY-MM-DD`, then `daybreak explain {name} --day YYYY-MM-DD`",
         )
