@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tfx.types import standard_artifacts
 
+from components.decision.record import DecisionRecord
 from components.decision.report import Verdict
 from components.ledger.entries import CHALLENGER, CHAMPION, PREVIOUS, Draft, Event, champion
 from components.ledger.ledger import Ledger, LedgerConflict
@@ -17,7 +18,7 @@ from components.registry.champion.executor import ChampionExecutor
 from components.registry.champion.stamp import champion_stamp
 from components.registry.package import model_key
 from components.registry.register import executor
-from components.registry.register.executor import register
+from components.registry.register.executor import Candidate, register
 from components.registry.versions import Registry
 from pipelines.errors import TransientError
 from pipelines.manifest import Manifest
@@ -150,17 +151,33 @@ def test_without_a_registry_the_error_is_transient(tmp_path: Path, monkeypatch: 
         Registry.connect(Settings(home=tmp_path, state=tmp_path), "toy")
 
 
-def test_running_days_again_adds_no_row_and_meets_the_same_champions(
+def test_five_past_days_judged_again_give_the_same_bytes(
     registry: Registry, ledger: Ledger, make_candidate: Make
 ) -> None:
+    """With later champions there, and after a rollback."""
     candidates = [make_candidate(f"2026-01-{day:02}", weight=day / 10) for day in range(5, 10)]
-    first = [register(registry, ledger, candidate) for candidate in candidates]
-    rows = ledger.entries()
-    again = [register(registry, ledger, candidate) for candidate in candidates]
-    assert ledger.entries() == rows
-    for before, after in zip(first, again, strict=True):
-        assert after.version == before.version and after.reused
-        assert (after.champion_before, after.champion_after) == (before.champion_before, before.champion_after)
+
+    def judge(candidate: Candidate, run_id: str) -> bytes:
+        record = DecisionRecord(
+            pipeline=registry.name,
+            day=str(candidate.day),
+            run_id=run_id,
+            verdict=candidate.report.verdict,
+            gate=candidate.report.gate,
+            reason=candidate.report.reason,
+            next_command="",
+            gates=(candidate.report,),
+            model=register(registry, ledger, candidate),
+        )
+        return record.verdict_bytes()
+
+    first = [judge(candidate, "then") for candidate in candidates]
+    back = Draft(event=Event.ROLLED_BACK, actor="ann", reason="r", version="1", day=candidates[-1].day)
+    rows = ledger.append(back, after=ledger.entries())
+    assert [judge(candidate, "now") for candidate in candidates] == first
+    assert [entry for entry in ledger.entries() if entry.event is not Event.ALIAS_MOVED] == list(rows)
+    assert b'"champion_before": "4"' in first[-1]
+    assert alias(registry, CHAMPION) == "1"
 
 
 def test_after_a_rollback_running_the_day_again_does_not_bring_its_model_back(
