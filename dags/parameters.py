@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import Param
 
 from pipelines.errors import DataError, SpecError, bounded
+from pipelines.override import Override
 from pipelines.spec import ClusterKind
 
-DAY, FORCE, SKIP_CACHE, ROWS_LIMIT, CLUSTER = "day", "force", "skip_cache", "rows_limit", "cluster"
+DAY, FORCE, REASON, SKIP_CACHE, ROWS_LIMIT, CLUSTER = "day", "force", "reason", "skip_cache", "rows_limit", "cluster"
 _AS_DECLARED = "as declared"
 _FIX = "trigger the DAG again with a corrected form"
 
@@ -38,7 +39,14 @@ def trigger_form() -> dict[str, Param]:
             False,
             type="boolean",
             title="Force",
-            description_md="Go on although the contract or the anomalies refuse the day. Recorded as overridden.",
+            description_md="Go on although a gate refuses. Needs a reason; you and it are recorded.",
+        ),
+        REASON: Param(
+            None,
+            type=["null", "string"],
+            maxLength=500,
+            title="Reason",
+            description_md="Why the run is forced. Stands in the decision record and, when it promotes, in the ledger.",
         ),
         SKIP_CACHE: Param(
             False,
@@ -67,7 +75,8 @@ def trigger_form() -> dict[str, Param]:
 @dataclass(frozen=True, kw_only=True)
 class RunParameters:
     day: datetime.date
-    force: bool = False
+    override: Override | None = None
+    """Who forces the run, and why."""
     skip_cache: bool = False
     rows_limit: int = 0
     cluster: ClusterKind | None = None
@@ -78,7 +87,11 @@ class RunParameters:
         """Reads a task's or a DAG callback's context; the same for every try, because `run_after` never changes."""
         run = context["dag_run"]
         return cls.read(
-            context.get("params") or {}, partition_key=run.partition_key, run_after=run.run_after, zone=zone
+            context.get("params") or {},
+            partition_key=run.partition_key,
+            run_after=run.run_after,
+            zone=zone,
+            user=run.triggering_user_name or "",
         )
 
     @classmethod
@@ -89,9 +102,10 @@ class RunParameters:
         partition_key: str | None,
         run_after: datetime.datetime,
         zone: ZoneInfo,
+        user: str = "",
         today: datetime.date | None = None,
     ) -> RunParameters:
-        """Raises `SpecError` for a form that contradicts itself and `DataError` for a day in the future."""
+        """`user` triggered the run. Raises `SpecError` for a form that contradicts itself and `DataError` for a day in the future."""
         asked = {DAY: form.get(DAY), "partition": partition_key}
         days = {name: _date(text, name=name) for name, text in asked.items() if text}
         if len(set(days.values())) > 1:
@@ -105,7 +119,7 @@ class RunParameters:
             raise DataError(f"`day` must not be after today, {today} in {zone}. Received: day={day}", fix=_FIX)
         return cls(
             day=day,
-            force=bool(form.get(FORCE)),
+            override=_override(form, user=user),
             skip_cache=bool(form.get(SKIP_CACHE)),
             rows_limit=_rows(form),
             cluster=_cluster(form),
@@ -117,11 +131,12 @@ class RunParameters:
         Pipelines made of a spec get every one `with_defaults`, because TFX's compiler does not keep a default of 0; a
         plain TFX pipeline, which may have no such parameters, gets what was asked for.
         """
-        asked = {ROWS_LIMIT: self.rows_limit, FORCE: int(self.force)}
+        asked = {ROWS_LIMIT: self.rows_limit}
         given = {name: value for name, value in asked.items() if value or with_defaults}
         settings = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
         elsewhere = ["--cluster", self.cluster.value] if self.cluster else []
-        return [*settings, *["--skip-cache"] * self.skip_cache, *elsewhere]
+        forced = [f"--user={self.override.user}", f"--reason={self.override.reason}"] if self.override else []
+        return [*settings, *["--skip-cache"] * self.skip_cache, *elsewhere, *["--force"] * bool(forced), *forced]
 
 
 def _date(text: object, *, name: str) -> datetime.date:
@@ -129,6 +144,15 @@ def _date(text: object, *, name: str) -> datetime.date:
         return datetime.date.fromisoformat(str(text))
     except ValueError:
         raise SpecError(f"`{name}` must be a date such as 2026-01-05. Received: {name}={text!r}", fix=_FIX) from None
+
+
+def _override(form: Mapping[str, Any], *, user: str) -> Override | None:
+    reason = str(form.get(REASON) or "")
+    if form.get(FORCE):
+        return Override.of(user=user, reason=reason)
+    if reason.strip():
+        raise SpecError(f"`reason` says why a run is forced, and `force` is off. Received: reason={reason!r}", fix=_FIX)
+    return None
 
 
 def _cluster(form: Mapping[str, Any]) -> ClusterKind | None:

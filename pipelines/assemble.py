@@ -26,6 +26,7 @@ from tfx.types.channel_utils import union
 from components.anomalies.component import Anomalies
 from components.business.component import Business
 from components.contract.component import Contract
+from components.contract.source import is_window
 from components.evaluation.component import Evaluate
 from components.examples.component import Examples
 from components.learning.component import Learning
@@ -97,7 +98,8 @@ def assemble(spec: Spec, settings: Settings) -> tuple[tfx.dsl.Pipeline, dict[str
 def _components(spec: Spec) -> list[BaseNode]:
     day = RuntimeParameter(name="day", ptype=str)
     rows_limit = RuntimeParameter(name="rows_limit", ptype=int, default=0)
-    force = RuntimeParameter(name="force", ptype=int, default=0)
+    # Of a single day a forced run makes the same rows, so that it finds them in the cache.
+    force = RuntimeParameter(name="force", ptype=int, default=0) if is_window(spec.data.source) else 0
     data, label = spec.data.model_dump_json(), spec.data.label
     # The contract judges all rows: another rate must not make it read the day again.
     judged = spec.data.model_dump_json(exclude={"downsample"})
@@ -112,7 +114,6 @@ def _components(spec: Spec) -> list[BaseNode]:
         schema=schema.outputs["schema"],
         champion_statistics=champion.outputs["statistics"],
         drift=spec.drift.model_dump_json(),
-        force=force,
     )
     weight = spec.data.downsample.weight if spec.data.downsample else None
     transform = Transform(
@@ -238,7 +239,6 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             f"pipelines.{name}.model",
             f"pipelines.{name}.features",
         ),
-        "champion": ("components.registry",),
         "learning": (
             "components.learning",
             "components.inference",
@@ -248,6 +248,7 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             "components.transform",
             *examples,
         ),
+        "champion": ("components.registry", "components.ledger.entries"),
         "evaluate": (
             "components.evaluation",
             "components.inference",
@@ -275,7 +276,7 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             "components.examples.splitting",
             *examples,
         ),
-        "register": ("components.registry",),
+        "register": ("components.registry", "components.ledger.entries"),
     }
 
 

@@ -4,6 +4,7 @@
     daybreak check shop && daybreak compile shop
     daybreak run shop --day 2026-01-05       # the whole retrain in one process, without Airflow
     daybreak explain shop --day 2026-01-05   # what was decided, and why
+    daybreak champion shop                   # who is champion, since when and why
     daybreak down
 
 Commands that need TensorFlow become that command in `.venvs/ml`; this process only finds it.
@@ -16,14 +17,15 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
 
+from pipelines import promotion
 from pipelines.errors import DaybreakError, ResourceError, SpecError
+from pipelines.override import Override, current_user
 from pipelines.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
@@ -33,6 +35,8 @@ cluster = typer.Typer(
     no_args_is_help=True, help="A real Flink or Spark cluster on this machine, for `cluster: flink` or `spark`."
 )
 app.add_typer(cluster, name="cluster")
+for _command in (promotion.champion, promotion.rollback, promotion.promote, promotion.explain):
+    app.command()(_command)
 Kind = Annotated[Literal["flink", "spark"], typer.Argument(help="flink or spark")]
 
 Without = Annotated[list[str] | None, typer.Option(help="Leave out airflow, mlflow or worker; may be repeated.")]
@@ -56,6 +60,7 @@ def up(
         Settings.from_environment(), airflow_port=airflow_port, mlflow_port=mlflow_port, without=without or ()
     )
     services, created = bring_up(configuration, report=_print)
+    promotion.migrate_ledger(Settings.from_environment())
     running = Supervisor(configuration).processes()
     for line in addresses(configuration, services, running=running, show_password=created):
         _print(line)
@@ -161,28 +166,6 @@ def demo(
     raise typer.Exit(Demo(configuration=configuration, days=days, start=start, rows=rows).run())
 
 
-@app.command()
-def explain(
-    name: Annotated[str, typer.Argument(help="A pipeline.")],
-    date: Annotated[datetime, typer.Option("--day", formats=["%Y-%m-%d"], help="The data day.")],
-    run_id: Annotated[str, typer.Option(help="One run of that day; by default the newest.")] = "",
-) -> None:
-    """What was decided about a day, and why."""
-    from components.decision.record import decision_path, latest_record, read_record
-    from components.decision.rendering import render_text
-
-    settings, day = Settings.from_environment(), date.date().isoformat()
-    path = decision_path(settings, name, run_id) if run_id else None
-    record = (read_record(path) if path.exists() else None) if path else latest_record(settings, name, day)
-    if record is None:
-        raise SpecError(
-            f"there is no decision record. Received: pipeline {name}, day {day}"
-            + (f", run {run_id}" if run_id else ""),
-            fix=f"`daybreak run {name} --day {day}`, or look for other days in {settings.runs / name}",
-        )
-    print(render_text(record), end="")
-
-
 @app.command(context_settings=_PASS_ON)
 def check(context: typer.Context) -> None:
     """Check a pipeline folder without any data: daybreak check NAME"""
@@ -197,7 +180,7 @@ def compile_(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASS_ON)
 def run(context: typer.Context) -> None:
-    """Retrain one day in this terminal, without Airflow: daybreak run NAME --day DAY [--force] [--skip-cache] [--rows-limit N]"""
+    """Retrain one day in this terminal, without Airflow: daybreak run NAME --day DAY [--force --reason TEXT] [--skip-cache] [--rows-limit N]"""
     _become_ml("pipelines.node", _run_arguments(context.args))
 
 
@@ -231,7 +214,7 @@ def generate(context: typer.Context) -> None:
 
 
 def _run_arguments(arguments: Sequence[str]) -> list[str]:
-    """`NAME --day D --force` as the node command wants it. Other arguments are passed on.
+    """`NAME --day D --force --reason TEXT` as the node command wants it. Other arguments are passed on.
 
     A new run each time; `--run-id` resumes one.
     """
@@ -240,14 +223,17 @@ def _run_arguments(arguments: Sequence[str]) -> list[str]:
         received = name or "nothing"
         raise SpecError(f"the pipeline comes first. Received: {received}", fix="daybreak run shop --day 2026-01-05")
     passed: list[str] = []
-    day = run_id = ""
+    day = run_id = reason = ""
+    force = False
     words = iter(rest)
     for word in words:
         option, equals, value = word.partition("=")
-        if option in ("--rows-limit", "--day", "--run-id"):
+        if option in ("--rows-limit", "--day", "--run-id", "--reason"):
             value = value if equals else next(words, "")
         if option == "--force":
-            passed += ["--set", "force=1"]
+            force = True
+        elif option == "--reason":
+            reason = value
         elif option == "--rows-limit":
             passed += ["--set", f"rows_limit={value}"]
         elif option == "--day":
@@ -260,6 +246,11 @@ def _run_arguments(arguments: Sequence[str]) -> list[str]:
         raise SpecError(
             "`--day` says which day to retrain. Received: none", fix=f"daybreak run {name} --day 2026-01-05"
         )
+    if force:  # refused here, before seconds of imports
+        override = Override.of(user=current_user(), reason=reason)
+        passed += ["--force", f"--user={override.user}", f"--reason={override.reason}"]
+    elif reason:
+        raise SpecError(f"`--reason` says why a run is forced. Received: --reason {reason}", fix="add --force")
     run_id = run_id or f"{name}-{day}-{secrets.token_hex(4)}"
     manifest = Settings.from_environment().manifests / f"{name}.json"
     return ["run-all", "--manifest", str(manifest), "--run-id", run_id, "--day", day, *passed]

@@ -162,6 +162,7 @@ def _node(node: pipeline_pb2.PipelineNode, *, executor: str, nodes: Mapping[str,
         id=node.node_info.id,
         upstream=tuple(sorted(node.upstream_nodes)),
         caching=node.execution_options.caching_options.enable_cache,
+        gate=any(output.artifact_spec.type.name == "GateReport" for output in node.outputs.outputs.values()),
         **described,
     )
 

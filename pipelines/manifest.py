@@ -40,6 +40,8 @@ class Node(Frozen):
     """Further parts of the cache key, computed before the node runs: name to `module:function`, called with the
     manifest and the run's parameters, returning a string (the raw files' fingerprint, the champion's version)."""
     caching: bool = True
+    gate: bool = False
+    """It publishes a gate report, which can end the day."""
 
 
 class Manifest(Frozen):

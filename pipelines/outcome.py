@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipelines.manifest import write_atomically
+from pipelines.override import Override
 from pipelines.settings import Settings
 from pipelines.spec import Frozen
 
@@ -44,6 +45,8 @@ class Outcome(Frozen):
     cache: str = ""
     """`hit because …` or `missed because …`."""
     error: str = ""
+    override: Override | None = None
+    """A gate report among the outputs refuses the day, and a user forced the run to go on."""
     started: float
     """Seconds since 1970, UTC."""
     ended: float

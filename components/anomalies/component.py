@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.types import standard_artifacts
@@ -15,7 +13,7 @@ from components.artifacts import GateReport
 
 
 class AnomaliesSpec(ComponentSpec):  # type: ignore[misc]
-    PARAMETERS = {"drift": ExecutionParameter(type=str), "force": ExecutionParameter(type=int)}
+    PARAMETERS = {"drift": ExecutionParameter(type=str)}
     INPUTS = {
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
@@ -42,17 +40,15 @@ class Anomalies(BaseComponent):  # type: ignore[misc]
         schema: Channel,
         *,
         drift: str,
-        force: Any,
         champion_statistics: Channel | None = None,
     ) -> None:
-        """`drift`: JSON of `Spec.drift`; `force`: 1 goes on although the day is refused, and says so in the report."""
+        """`drift`: JSON of `Spec.drift`."""
         super().__init__(
             AnomaliesSpec(
                 statistics=statistics,
                 schema=schema,
                 champion_statistics=champion_statistics,
                 drift=drift,
-                force=force,
                 anomalies=Channel(type=standard_artifacts.ExampleAnomalies),
                 report=Channel(type=GateReport),
             )

@@ -48,7 +48,7 @@ class AnomaliesExecutor(BaseExecutor):  # type: ignore[misc]
             if split == DRIFT_SPLIT:
                 checks += drift_checks(found, drift=drift, has_champion=before is not None)
         output.split_names = artifact_utils.encode_split_names(splits)
-        _publish(checks, artifact_utils.get_single_instance(output_dict["report"]), force=exec_properties["force"])
+        _publish(checks, artifact_utils.get_single_instance(output_dict["report"]))
 
 
 def validate(
@@ -71,14 +71,12 @@ def validate(
     return tfdv.validate_statistics(today, bounded, previous_statistics=champion)
 
 
-def _publish(checks: list[Check], artifact: Artifact, *, force: int) -> None:
+def _publish(checks: list[Check], artifact: Artifact) -> None:
     refused = any(check.verdict is Verdict.REFUSED for check in checks)
-    if force and refused:
-        checks = [c.model_copy(update={"overridden": c.verdict is Verdict.REFUSED}) for c in checks]
     report = GateReport.of(
         "anomalies",
         checks,
-        next_command="correct the data or curate schema.pbtxt, then run the day again (or with force)"
+        next_command="correct the data or curate schema.pbtxt, then run the day again (or with --force --reason TEXT)"
         if refused
         else "",
     )

@@ -40,7 +40,7 @@ class Contract(BaseComponent):  # type: ignore[misc]
     EXECUTOR_SPEC = ExecutorClassSpec(ContractExecutor)
 
     def __init__(self, *, pipeline: str, data: str, day: Any, rows_limit: Any, force: Any) -> None:
-        """`data`: JSON of `Spec.data`; `rows_limit`: 0 reads all; `force`: 1 goes on although the day is refused."""
+        """`data`: JSON of `Spec.data`; `rows_limit`: 0 reads all; `force`: 1 keeps earlier days that their contract refuses."""
         super().__init__(
             ContractSpec(
                 pipeline=pipeline,

@@ -63,7 +63,7 @@ class ContractExecutor(BaseExecutor):  # type: ignore[misc]
                 expectations,
                 rows_limit=rows_limit,
             )
-        report = contract_report(judged, data, rows_limit=rows_limit, force=force, earlier=earlier)
+        report = contract_report(judged, data, rows_limit=rows_limit, earlier=earlier)
         for name, folder in (("rows", rows), ("quarantine", quarantine)):
             outputs[name].span = (day - EPOCH).days
             outputs[name].row_count = sum(pq.read_metadata(path).num_rows for path in folder.glob("*.parquet"))

@@ -28,9 +28,7 @@ class Earlier:
     """Refused, with the reason."""
 
 
-def contract_report(
-    judged: Judged, data: Data, *, rows_limit: int = 0, force: bool = False, earlier: Earlier | None = None
-) -> GateReport:
+def contract_report(judged: Judged, data: Data, *, rows_limit: int = 0, earlier: Earlier | None = None) -> GateReport:
     """The verdict is on the data day."""
     checks = [
         *_bound_checks(judged, data, rows_limit=rows_limit),
@@ -42,14 +40,12 @@ def contract_report(
         *(_window(earlier) if earlier else []),
     ]
     refused = any(check.verdict is Verdict.REFUSED for check in checks)
-    if force and refused:
-        checks = [c.model_copy(update={"overridden": c.verdict is Verdict.REFUSED}) for c in checks]
-    command = "look at the quarantine and Data Docs, correct the day, then run it again (or with force)"
+    command = "look at the quarantine and Data Docs, correct the day, then run it again (or with --force --reason TEXT)"
     kept = judged.read_count - judged.quarantined_count
     return GateReport.of(
         "contract",
         checks,
-        reason="" if refused and not force else f"{kept:,} of {judged.read_count:,} rows fulfil the contract",
+        reason="" if refused else f"{kept:,} of {judged.read_count:,} rows fulfil the contract",
         next_command=command if refused else "",
     )
 

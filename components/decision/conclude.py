@@ -2,34 +2,40 @@
 
     exit_code = conclude(manifest, settings, run_id="shop-2026-01-05-1a2b3c4d", day="2026-01-05")
 
-Reads what the nodes left behind and computes nothing, so it can be repeated. The record is on disk before the tracking
-server is told anything.
+Reads what the nodes left behind and computes nothing, so it can be repeated. The record is on disk before the ledger and
+the tracking server are told anything.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import sys
 
 from components.decision.record import DecisionRecord, compose
-from components.decision.rendering import render_markdown, render_text
+from components.decision.rendering import headline, render_markdown, render_text
+from components.ledger.database import COMMAND_PATIENCE_SECS, is_configured
+from components.ledger.entries import Draft, Event
+from components.ledger.ledger import Ledger, LedgerConflict
 from components.tracking.nodes import NOTE, manifest_of, run_start
 from components.tracking.outbox import RUN, Outbox
 from components.tracking.sending import send
 from components.tracking.server import tracking_uri
 from components.tracking.tracker import Tracker
-from pipelines.errors import TransientError
+from pipelines.errors import DaybreakError, TransientError
 from pipelines.manifest import Manifest
 from pipelines.outcome import read_outcomes
 from pipelines.settings import Settings
 
 LOCK_WAIT_SECS = 60.0
+TRIES = 20
 
 
 def conclude(manifest: Manifest, settings: Settings, *, run_id: str, day: str, reason: str = "") -> int:
     """Writes and prints the record, logs it, ends the run; `reason` says why a run was stopped.
 
     Returns:
-        0, or 75 when the tracking server does not take what is left: everything is on disk, try again.
+        0, or 75 when ledger or tracking server do not take what is left: everything is on disk, try again.
     """
     record = compose(
         manifest, read_outcomes(settings, manifest.pipeline, run_id), run_id=run_id, day=day, reason=reason
@@ -37,11 +43,42 @@ def conclude(manifest: Manifest, settings: Settings, *, run_id: str, day: str, r
     path = record.write(settings)
     print(render_text(record) + f"  record   {path}", flush=True)
     _log(record, settings)
-    behind = _send(record, settings)
-    if behind and tracking_uri(settings):
-        print(f"daybreak: the decision is written, but MLflow does not know it yet: {behind}", file=sys.stderr)
-        return TransientError.exit_code
-    return 0
+    behind = {"the ledger": _enter(record, settings)}
+    sent = _send(record, settings)
+    behind["MLflow"] = sent if tracking_uri(settings) else ""
+    for name, why in behind.items():
+        if why:
+            print(f"daybreak: the decision is written, but {name} does not know it yet: {why}", file=sys.stderr)
+    return TransientError.exit_code if any(behind.values()) else 0
+
+
+def _enter(record: DecisionRecord, settings: Settings) -> str:
+    """A row for the record, unless it is there; what stands in the way, or ""."""
+    if not is_configured(settings):
+        return ""
+    model = record.model
+    draft = Draft(
+        event=Event.DECIDED,
+        actor="node conclude",
+        reason=headline(record),
+        version=model.version if model else None,
+        day=datetime.date.fromisoformat(record.day),
+        run_id=record.run_id,
+        verdict=record.verdict.value,
+        record_digest=record.digest,
+    )
+    try:
+        ledger = Ledger.open(settings, record.pipeline, patience_secs=COMMAND_PATIENCE_SECS)
+        for _ in range(TRIES):
+            entries = ledger.entries()
+            if any(e.record_digest == draft.record_digest and e.run_id == draft.run_id for e in entries):
+                return ""
+            with contextlib.suppress(LedgerConflict):
+                ledger.append(draft, after=entries)
+                return ""
+    except DaybreakError as error:
+        return str(error)
+    return "others write to it all the time"
 
 
 def _log(record: DecisionRecord, settings: Settings) -> None:
@@ -85,7 +122,7 @@ def _tags(record: DecisionRecord) -> dict[str, object]:
         "daybreak.gate": record.gate,
         "daybreak.reason": record.reason,
         "daybreak.next_command": record.next_command,
-        "daybreak.overridden": ", ".join(record.overridden),
+        "daybreak.overridden": "; ".join(f"{o.gate}: {o.check} by {o.user}: {o.reason}" for o in record.overridden),
         "daybreak.model_version": (model.version or "") if model else "",
         "daybreak.champion": (model.champion_after or "") if model else "",
     }

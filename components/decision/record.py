@@ -9,12 +9,17 @@ one: also a run that was refused, failed or was stopped before its first node.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from components.decision.report import GateReport, Verdict
 from pipelines.artifact_store import local_path
+from pipelines.errors import SpecError
 from pipelines.manifest import Manifest, write_atomically
 from pipelines.outcome import Outcome, State, run_folder
 from pipelines.settings import Settings
@@ -22,6 +27,9 @@ from pipelines.spec import Frozen
 
 DECISION_FILE = "decision.json"
 REGISTRATION_FILE = "registration.json"
+SCHEMA_VERSION = 2
+_DECIDED = ("pipeline", "day", "simulated", "verdict", "gate", "reason", "gates", "gates_not_run", "overridden")
+_DECIDED_OF_MODEL = ("name", "version", "champion_before", "champion_after")
 
 
 class RegisteredModel(Frozen):
@@ -38,6 +46,8 @@ class RegisteredModel(Frozen):
     """The same model of the same day was registered before."""
     reason: str = ""
     url: str = ""
+    noticed: tuple[str, ...] = ()
+    """Aliases that somebody had moved by hand, and that were put back."""
 
     def write(self, folder: Path) -> None:
         write_atomically(folder / REGISTRATION_FILE, self.model_dump_json(indent=1).encode() + b"\n")
@@ -58,8 +68,23 @@ class NodeSummary(Frozen):
     tracking_url: str = ""
 
 
+class Overridden(Frozen):
+    """A refused check that a user forced the run past."""
+
+    gate: str
+    check: str
+    slice: str
+    user: str
+    reason: str
+
+
+class GateNotRun(Frozen):
+    gate: str
+    reason: str
+
+
 class DecisionRecord(Frozen):
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     pipeline: str
     day: str
     run_id: str
@@ -70,16 +95,30 @@ class DecisionRecord(Frozen):
     reason: str
     next_command: str
     gates: tuple[GateReport, ...] = ()
-    overridden: tuple[str, ...] = ()
-    """Refused checks that a user forced the run past: `gate: check`."""
+    gates_not_run: tuple[GateNotRun, ...] = ()
+    overridden: tuple[Overridden, ...] = ()
     model: RegisteredModel | None = None
     nodes: tuple[NodeSummary, ...] = ()
     seconds: float = 0.0
     """From the first node's start to the last node's end."""
 
+    def content(self) -> bytes:
+        return self.model_dump_json(indent=1).encode() + b"\n"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.content()).hexdigest()
+
+    def verdict_bytes(self) -> bytes:
+        """What was decided and from what, without times, addresses and the run: equal when the day is judged again."""
+        model = self.model.model_dump(include=set(_DECIDED_OF_MODEL)) if self.model else None
+        decided = self.model_dump(mode="json", include=set(_DECIDED)) | {"model": model}
+        return json.dumps(decided, sort_keys=True).encode()
+
     def write(self, settings: Settings) -> Path:
         path = decision_path(settings, self.pipeline, self.run_id)
-        write_atomically(path, self.model_dump_json(indent=1).encode() + b"\n")
+        write_atomically(path, self.content())
         return path
 
 
@@ -88,7 +127,16 @@ def decision_path(settings: Settings, pipeline: str, run_id: str) -> Path:
 
 
 def read_record(path: Path) -> DecisionRecord:
-    return DecisionRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    """Raises `SpecError` for a file that is no record of this version."""
+    try:
+        return DecisionRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SpecError(
+            f"not a decision record of version {SCHEMA_VERSION}: `{'.'.join(map(str, first['loc']))}` {first['msg']}",
+            fix="run the day again; what is unchanged comes from the cache",
+            place=str(path),
+        ) from error
 
 
 def latest_record(settings: Settings, pipeline: str, day: str) -> DecisionRecord | None:
@@ -115,9 +163,8 @@ def compose(
         reason=why,
         next_command=command,
         gates=tuple(gates.values()),
-        overridden=tuple(
-            f"{report.gate}: {check.name}" for report in gates.values() for check in report.checks if check.overridden
-        ),
+        gates_not_run=tuple(_not_run(manifest, outcomes, gates=gates, stopped_by=gate, reason=reason)),
+        overridden=tuple(_overridden(outcomes, gates)),
         model=_registered(outcomes),
         nodes=tuple(_summary(node.id, node.stage, outcomes.get(node.id)) for node in manifest.nodes),
         seconds=round(max(end for _, end in ends) - min(start for start, _ in ends), 3) if ends else 0.0,
@@ -139,7 +186,12 @@ def _decide(
         if outcome and outcome.state is State.REFUSED:
             report = gates.get(node.id)
             why = report.reason if report else outcome.error
-            return node.id, Verdict.REFUSED, why, (report.next_command if report else "") or f"{again} --force"
+            return (
+                node.id,
+                Verdict.REFUSED,
+                why,
+                (report.next_command if report else "") or f"{again} --force --reason TEXT",
+            )
         if outcome and outcome.state is State.FAILED:
             return node.id, Verdict.NOT_EVALUABLE, outcome.error or "the node failed without a message", again
     for node in manifest.nodes:
@@ -156,10 +208,40 @@ def _decide(
 def _report(outcome: Outcome | None) -> GateReport | None:
     for ref in _refs(outcome, "GateReport"):
         try:
-            return GateReport.read(local_path(ref))
+            report = GateReport.read(local_path(ref))
         except (OSError, ValueError):
             continue
+        return report.forced() if outcome and outcome.override else report
     return None
+
+
+def _overridden(outcomes: Mapping[str, Outcome], gates: Mapping[str, GateReport]) -> Iterator[Overridden]:
+    for node, report in gates.items():
+        override = outcomes[node].override
+        for check in report.checks if override else ():
+            if override and check.overridden:
+                yield Overridden(gate=report.gate, check=check.name, slice=check.slice, **override.model_dump())
+
+
+def _not_run(
+    manifest: Manifest,
+    outcomes: Mapping[str, Outcome],
+    *,
+    gates: Mapping[str, GateReport],
+    stopped_by: str,
+    reason: str,
+) -> Iterator[GateNotRun]:
+    for node in manifest.nodes:
+        outcome = outcomes.get(node.id)
+        if not node.gate or node.id in gates:
+            continue
+        if outcome is None and stopped_by in outcomes:
+            why = f"`{stopped_by}` ended the run before it"
+        elif outcome is None:
+            why = reason or "the run ended before it"
+        else:
+            why = outcome.error or "it left no report that can be read"
+        yield GateNotRun(gate=node.id, reason=why)
 
 
 def _registered(outcomes: Mapping[str, Outcome]) -> RegisteredModel | None:

@@ -39,6 +39,8 @@ class Check(Frozen):
     interval: tuple[float, float] | None = None
     reason: str = ""
     """One sentence."""
+    reason_code: str = ""
+    """A short word that stays the same while sentences change: `below_bound`, `no_champion`."""
     overridden: bool = False
     """Refused, yet a user forced the run to go on."""
 
@@ -66,6 +68,13 @@ class GateReport(Frozen):
             reason=reason or (decisive.reason if decisive else ""),
             next_command=next_command,
         )
+
+    def forced(self) -> GateReport:
+        """As if nothing had been refused: those checks are marked, and the others decide."""
+        if self.verdict is not Verdict.REFUSED:
+            return self
+        checks = [c.model_copy(update={"overridden": c.verdict is Verdict.REFUSED}) for c in self.checks]
+        return GateReport.of(self.gate, checks)
 
     @classmethod
     def decisive(cls, reports: Sequence[GateReport]) -> GateReport:

@@ -15,6 +15,7 @@ from pathlib import Path
 from absl import logging
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.portable import data_types
+from tfx.proto.orchestration import pipeline_pb2
 
 from pipelines import cache
 from pipelines.artifact_store import ArtifactStore, local_path
@@ -27,8 +28,12 @@ from pipelines.node.launcher import NodeLauncher, check_published
 from pipelines.node.metadata import Connection, connection_config
 from pipelines.node.temporary import temporary_folder
 from pipelines.outcome import ArtifactRef, Outcome, State, write_outcome
+from pipelines.override import Override, forget_override
 from pipelines.settings import Settings
 from pipelines.spec import Cluster
+
+FORCE = "force"
+"""The runtime parameter of pipelines in which forcing changes what a node makes."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Attempt:
     skip_cache: bool = False
     cluster: str = ""
     """Where Beam runs, instead of the spec's."""
+    override: Override | None = None
+    """Who forces the run past a refusal, and why."""
     verbose: bool = False
 
     @property
@@ -63,6 +70,7 @@ class _Progress:
     exit_code: int = 1
     cache: str = ""
     error: str = ""
+    override: Override | None = None
     work_started: float | None = None
     parameters: dict[str, str | int] = field(default_factory=dict)
     inputs: dict[str, tuple[ArtifactRef, ...]] = field(default_factory=dict)
@@ -108,6 +116,9 @@ def _prepare_process(attempt: Attempt) -> None:
         DAYBREAK_NODE=attempt.node,
         DAYBREAK_DAY=attempt.day,
     )
+    forget_override()
+    if attempt.override:
+        os.environ.update(attempt.override.environment())
     logging.set_verbosity(logging.INFO if attempt.verbose else logging.WARNING)
     # Said for every input of every node; TFX 1.21 compiles the predicate in and never reads it.
     logging.get_absl_logger().addFilter(lambda record: "property_predicate is not supported" not in record.getMessage())
@@ -120,7 +131,7 @@ def _launch(attempt: Attempt, settings: Settings, progress: _Progress, signals: 
         pipeline,
         run_id=attempt.run_id,
         day=attempt.day,
-        given=attempt.given,
+        given={**_force(pipeline, attempt), **attempt.given},
         default_root=settings.artifacts / attempt.manifest.pipeline,
     )
     progress.parameters = {name: value if isinstance(value, int) else str(value) for name, value in parameters.items()}
@@ -154,6 +165,12 @@ def _launch(attempt: Attempt, settings: Settings, progress: _Progress, signals: 
     with signals.held_back():
         _read_back(attempt, connection, execution_id, progress)
     _obey_gate(attempt, progress)
+
+
+def _force(pipeline: pipeline_pb2.Pipeline, attempt: Attempt) -> dict[str, str]:
+    """For a pipeline of which a node makes something else when the run is forced; gates do not, they are passed."""
+    declared = any(parameter.name == FORCE for parameter in ir.runtime_parameters(pipeline))
+    return {FORCE: str(int(attempt.override is not None))} if declared else {}
 
 
 def _beam_args(attempt: Attempt, settings: Settings) -> list[str] | None:
@@ -191,15 +208,25 @@ def _read_back(attempt: Attempt, connection: Connection, execution_id: int, prog
 
 
 def _obey_gate(attempt: Attempt, progress: _Progress) -> None:
-    """Raises `RefusedError` when a gate refused the day, now or when the cached execution ran: no later node runs."""
+    """Raises `RefusedError` when a gate refused the day, now or when the cached execution ran: no later node runs.
+
+    A forced run goes on. The report stays as it is, so that a run that is not forced finds the refusal in the cache.
+    """
     from components.decision.report import GateReport, Verdict
 
     for artifact in (a for artifacts in progress.outputs.values() for a in artifacts if a.type == "GateReport"):
         report = GateReport.read(local_path(artifact.uri))
-        if report.verdict is Verdict.REFUSED:
+        if report.verdict is not Verdict.REFUSED:
+            continue
+        if attempt.override is None:
             raise RefusedError(
                 f"the gate refused the day: {report.reason}", fix=report.next_command, place=attempt.place
             )
+        progress.override = attempt.override
+        print(
+            f"daybreak: refused, yet forced on by {attempt.override.user}: {attempt.override.reason}; {report.reason}",
+            flush=True,
+        )
 
 
 def _conclude(attempt: Attempt, settings: Settings, progress: _Progress, started: float) -> Outcome:
@@ -215,6 +242,7 @@ def _conclude(attempt: Attempt, settings: Settings, progress: _Progress, started
         exit_code=progress.exit_code,
         cache=progress.cache,
         error=progress.error,
+        override=progress.override,
         started=started,
         ended=time.time(),
         work_started=progress.work_started,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipelines.errors import DaybreakError, SpecError
 from pipelines.manifest import Manifest, read_manifest
+from pipelines.override import Override, current_user
 from pipelines.settings import Settings
 from pipelines.spec import ClusterKind
 from pipelines.worker_client import PARENT_VARIABLE
@@ -61,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--cluster", choices=[kind.value for kind in ClusterKind], default="", help="instead of the spec's"
         )
+        command.add_argument("--force", action="store_true", help="go on although a gate refuses; needs --reason")
+        command.add_argument("--reason", default="", help="why the run is forced")
+        command.add_argument("--user", default="", help="who forces it, instead of DAYBREAK_USER or the login name")
         command.add_argument("--verbose", action="store_true", help="show TFX's own log")
 
     conclude = commands.add_parser("conclude", help="write the decision record of a run that ended")
@@ -98,6 +102,7 @@ def quiet_native_logs() -> None:
 
 def _run(arguments: argparse.Namespace, manifest: Manifest, path: Path, settings: Settings) -> int:
     manifest.node(arguments.node)
+    override = _override(arguments)
     from pipelines.node.attempt import Attempt, run_attempt
 
     attempt = Attempt(
@@ -109,9 +114,22 @@ def _run(arguments: argparse.Namespace, manifest: Manifest, path: Path, settings
         given=_assignments(arguments.set),
         skip_cache=arguments.skip_cache,
         cluster=arguments.cluster,
+        override=override,
         verbose=arguments.verbose,
     )
     return run_attempt(attempt, settings)
+
+
+def _override(arguments: argparse.Namespace) -> Override | None:
+    """Raises `SpecError` for force without a reason, and for a reason without force."""
+    if arguments.force:
+        return Override.of(user=arguments.user or current_user(), reason=arguments.reason)
+    if arguments.reason:
+        raise SpecError(
+            f"`--reason` says why a run is forced. Received: --reason {arguments.reason!r} without --force",
+            fix="add --force, or leave --reason out",
+        )
+    return None
 
 
 def _conclude(arguments: argparse.Namespace, manifest: Manifest, path: Path, settings: Settings) -> int:
@@ -122,17 +140,20 @@ def _conclude(arguments: argparse.Namespace, manifest: Manifest, path: Path, set
 
 
 def _run_all(arguments: argparse.Namespace, manifest: Manifest, path: Path, settings: Settings) -> int:
+    _override(arguments)
     from pipelines.node import attempt  # noqa: F401  # the heavy imports, once for all the forks
 
+    why = ""
+    code = 0
     for node in manifest.nodes:
         arguments.node = node.id
         code = _fork(lambda: _run(arguments, manifest, path, settings))
         if code:
-            arguments.reason = f"node {node.id} ended with exit code {code}"
-            _fork(lambda: _conclude(arguments, manifest, path, settings))
-            return code
-    arguments.reason = ""
-    return _fork(lambda: _conclude(arguments, manifest, path, settings))
+            why = f"node {node.id} ended with exit code {code}"
+            break
+    arguments.reason = why
+    concluded = _fork(lambda: _conclude(arguments, manifest, path, settings))
+    return code or concluded
 
 
 def _fork(work: Callable[[], int]) -> int:
@@ -176,6 +197,10 @@ def _assignments(pairs: Sequence[str]) -> dict[str, str]:
         if not equals:
             raise SpecError(
                 f"`--set` takes NAME=VALUE. Received: --set {pair}", fix="for example --set rows_limit=1000"
+            )
+        if name == "force":
+            raise SpecError(
+                f"forcing a run needs a reason. Received: --set {pair}", fix="run with --force --reason TEXT"
             )
         given[name] = value
     return given

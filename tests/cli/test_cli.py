@@ -56,6 +56,9 @@ def test_help_names_every_command(installation: Installation) -> None:
         "compile",
         "run",
         "explain",
+        "champion",
+        "rollback",
+        "promote",
         "export",
         "generate",
     ):
@@ -150,13 +153,22 @@ def test_without_the_ml_environment(installation: Installation, tmp_path: Path) 
     assert "make env" in done.stderr
 
 
-def test_run_speaks_to_the_node_command() -> None:
-    words = _run_arguments(["shop", "--day", "2026-01-05", "--force", "--rows-limit=100", "--skip-cache"])
+def test_run_speaks_to_the_node_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAYBREAK_USER", "ann")
+    words = _run_arguments(
+        ["shop", "--day", "2026-01-05", "--force", "--reason", "-why", "--rows-limit=100", "--skip-cache"]
+    )
     assert words[0] == "run-all"
     assert words[words.index("--day") + 1] == "2026-01-05"
     assert words[words.index("--run-id") + 1].startswith("shop-2026-01-05-")
     assert words[words.index("--manifest") + 1].endswith("manifests/shop.json")
-    assert words[-5:] == ["--set", "force=1", "--set", "rows_limit=100", "--skip-cache"]
+    assert words[-6:] == ["--set", "rows_limit=100", "--skip-cache", "--force", "--user=ann", "--reason=-why"]
+
+
+@pytest.mark.parametrize("words", [["--force"], ["--force", "--reason", " "], ["--reason", "why"]])
+def test_force_and_reason_go_together(words: list[str]) -> None:
+    with pytest.raises(SpecError, match=r"Received: .*\n  Fix: add"):
+        _run_arguments(["shop", "--day", "2026-01-05", *words])
 
 
 def test_every_run_is_a_new_one_unless_it_is_named() -> None:

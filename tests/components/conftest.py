@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import postgres
 from tests.components.tracking.mlflow_server import MLFLOW, MlflowServer
 
 
@@ -16,3 +17,17 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    if postgres.binaries() is None:
+        pytest.skip("PostgreSQL's binaries come with the services environment, which is not built")
+    with postgres.postgres_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def ledger_url(postgres_server: postgres.Server) -> str:
+    """One database for the session; a test has a model of its own."""
+    return postgres_server.new_database()

@@ -35,7 +35,7 @@ def context(**form: Any) -> dict[str, Any]:
     return {
         "run_id": "manual__1",
         "params": {"day": DAY, **form},
-        "dag_run": SimpleNamespace(partition_key=None, run_after=now),
+        "dag_run": SimpleNamespace(triggering_user_name="ann", partition_key=None, run_after=now),
         "ti": SimpleNamespace(dag_id="daybreak_shop", try_number=2),
     }
 

@@ -8,15 +8,23 @@ import pytest
 
 from dags.parameters import RunParameters, trigger_form
 from pipelines.errors import DataError, SpecError
+from pipelines.override import Override
 from pipelines.spec import ClusterKind
 
 NOW = datetime.datetime(2026, 1, 6, 2, 0, tzinfo=datetime.UTC)
 DAY = datetime.date(2026, 1, 5)
 
 
-def read(form: dict[str, Any], *, partition_key: str | None = None, zone: str = "UTC", run_after=NOW) -> RunParameters:
+def read(
+    form: dict[str, Any], *, partition_key: str | None = None, zone: str = "UTC", run_after=NOW, user: str = ""
+) -> RunParameters:
     return RunParameters.read(
-        form, partition_key=partition_key, run_after=run_after, zone=ZoneInfo(zone), today=datetime.date(2026, 1, 6)
+        form,
+        partition_key=partition_key,
+        run_after=run_after,
+        zone=ZoneInfo(zone),
+        user=user,
+        today=datetime.date(2026, 1, 6),
     )
 
 
@@ -59,24 +67,49 @@ def test_the_cluster_is_the_declared_one_unless_another_is_chosen():
     assert read({"cluster": "flink"}).cluster is ClusterKind.FLINK
 
 
+def test_force_needs_a_reason_and_takes_whoever_triggered():
+    assert read({"force": True, "reason": " it is  known "}, user="ann").override == Override(
+        user="ann", reason="it is known"
+    )
+    assert read({"reason": " "}, user="ann").override is None
+    for form, user in (
+        ({"force": True}, "ann"),
+        ({"force": True, "reason": " "}, "ann"),
+        ({"force": True, "reason": "x"}, ""),
+    ):
+        with pytest.raises(SpecError, match="needs a user and a reason"):
+            read(form, user=user)
+    with pytest.raises(SpecError, match="`force` is off"):
+        read({"reason": "because"}, user="ann")
+
+
 def test_the_form_validates_types():
     form = trigger_form()
     assert {name: param.resolve() for name, param in form.items()} == {
         "day": None,
         "force": False,
+        "reason": None,
         "skip_cache": False,
         "rows_limit": 0,
         "cluster": "as declared",
     }
-    for name, wrong in {"day": "never", "force": "yes", "skip_cache": 1, "rows_limit": -1, "cluster": "yarn"}.items():
+    for name, wrong in {
+        "day": "never",
+        "force": "yes",
+        "reason": 1,
+        "skip_cache": 1,
+        "rows_limit": -1,
+        "cluster": "yarn",
+    }.items():
         with pytest.raises(Exception, match="Invalid input|is not|minimum"):
             form[name].resolve(value=wrong)
 
 
 def test_arguments_of_the_node_command():
-    asked = RunParameters(day=DAY, force=True, skip_cache=True, rows_limit=7)
-    assert asked.arguments(with_defaults=False) == ["--set", "rows_limit=7", "--set", "force=1", "--skip-cache"]
+    asked = RunParameters(day=DAY, override=Override(user="ann", reason="-why"), skip_cache=True, rows_limit=7)
+    forced = ["--force", "--user=ann", "--reason=-why"]
+    assert asked.arguments(with_defaults=False) == ["--set", "rows_limit=7", "--skip-cache", *forced]
     assert RunParameters(day=DAY, cluster=ClusterKind.FLINK).arguments(with_defaults=False) == ["--cluster", "flink"]
     nothing = RunParameters(day=DAY)
-    assert nothing.arguments(with_defaults=True) == ["--set", "rows_limit=0", "--set", "force=0"]
+    assert nothing.arguments(with_defaults=True) == ["--set", "rows_limit=0"]
     assert nothing.arguments(with_defaults=False) == [], "a plain TFX pipeline has no such parameters"

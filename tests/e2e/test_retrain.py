@@ -85,9 +85,9 @@ def test_a_refused_day_has_a_record_and_force_goes_on(shop: Shop) -> None:
     result = shop.result(name, "2026-01-09", "failed")
     assert (result.verdict, result.decision["gate"]) == ("refused", "contract")
     assert shop.task_tries(name)["contract"] == 1
-    forced = shop.trigger("bad-day-forced", day="2026-01-09", force=True)
+    forced = shop.trigger("bad-day-forced", day="2026-01-09", force=True, reason="known to the supplier")
     shop.wait(forced)
-    assert shop.result(forced, "2026-01-09", "success").decision["overridden"]
+    assert shop.result(forced, "2026-01-09", "success").decision["overridden"][0]["user"] == "admin"
 
 
 def _children(process: psutil.Process, *, since: float) -> list[psutil.Process]:

@@ -23,6 +23,7 @@ from pipelines.manifest import read_manifest, write_manifest
 from pipelines.node import attempt  # noqa: F401
 from pipelines.node.metadata import Connection, connection_config
 from pipelines.outcome import Outcome, State, read_outcomes
+from pipelines.override import Override
 from pipelines.settings import Settings
 from tests.pipelines.forked import ForkedNode, wait_for
 from tests.pipelines.tiny.pipeline import create_pipeline
@@ -236,6 +237,32 @@ def test_a_refusal_is_published_and_stays_refused_from_the_cache(bench: Bench) -
         assert outcome.outputs["report"][0].type == "GateReport"
         assert outcome.cache.startswith("hit") is cached
     assert bench.states("contract") == ["COMPLETE", "CACHED"]
+
+
+FORCE = ("--force", "--reason", "the supplier knows", "--user", "ann")
+
+
+def test_a_forced_run_goes_on_and_leaves_the_refusal_in_the_cache(bench: Bench) -> None:
+    refuse = ("--set", "behave=refuse")
+    assert bench.run_up_to("contract", *refuse)[0] == 10
+    code, output = bench.run_up_to("contract", *refuse, *FORCE, run_id="forced")
+    assert code == 0 and "forced on by ann: the supplier knows; only 3 rows" in output
+    forced = bench.outcome("contract", "forced")
+    assert (forced.state, forced.override) == (State.CACHED, Override(user="ann", reason="the supplier knows"))
+    assert bench.run("count", *FORCE, run_id="forced")[0] == 0
+    assert bench.outcome("count", "forced").override is None, "it refused nothing"
+    assert bench.run_up_to("contract", *refuse, run_id="again")[0] == 10, "forced once is not forced for ever"
+    assert bench.states("contract") == ["COMPLETE", "CACHED", "CACHED"]
+
+
+@pytest.mark.parametrize(
+    "more", [("--force",), ("--force", "--reason", " "), ("--reason", "why"), ("--set", "force=1")]
+)
+def test_force_without_a_reason_is_refused_before_anything_runs(bench: Bench, more: tuple[str, ...]) -> None:
+    code, output = bench.run("contract", *more)
+    assert code == 78, output
+    assert "reason" in output and "Fix: " in output
+    assert bench.states("contract") == []
 
 
 def test_missing_inputs_end_in_one_clear_error(bench: Bench) -> None:

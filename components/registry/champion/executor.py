@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact, artifact_utils
 
+from components.ledger.entries import champion
+from components.ledger.ledger import Ledger
 from components.registry.package import SAVED_MODEL, STATISTICS
 from components.registry.versions import Registry
 from pipelines.errors import TransientError
@@ -29,19 +31,21 @@ class ChampionExecutor(BaseExecutor):  # type: ignore[misc]
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Raises `TransientError` when the registry does not answer or the package cannot be fetched."""
+        """Raises `TransientError` when ledger or registry do not answer, or the package cannot be fetched."""
         del input_dict
         day = datetime.date.fromisoformat(exec_properties["day"])
-        registry = Registry.connect(Settings.from_environment(), exec_properties["pipeline"])
-        version = registry.champion_of(day)
+        settings, name = Settings.from_environment(), exec_properties["pipeline"]
+        entry = champion(Ledger.open(settings, name).entries(), before=day)
         model = artifact_utils.get_single_instance(output_dict["model"])
         statistics = artifact_utils.get_single_instance(output_dict["statistics"])
-        if version is None:
-            print(f"no champion of {registry.name} before {day}")
+        if entry is None or entry.version is None:
+            print(f"no champion of {name} before {day}")
             for artifact in (model, statistics):
                 Path(artifact.uri).mkdir(parents=True, exist_ok=True)
                 artifact.set_string_custom_property("absent", "yes")
             return
+        registry = Registry.connect(settings, name)
+        version = registry.version(entry.version)
         print(f"champion of {registry.name} before {day}: version {version.version}")
         _fetch(registry, version, model=Path(model.uri), statistics=Path(statistics.uri))
         splits = sorted(path.name.removeprefix("Split-") for path in Path(statistics.uri).glob("Split-*"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 
-from components.registry.versions import Registry
+from components.ledger.entries import champion
+from components.ledger.ledger import Ledger
 from pipelines.manifest import Manifest
 from pipelines.settings import Settings
 
@@ -13,5 +14,5 @@ from pipelines.settings import Settings
 def champion_stamp(manifest: Manifest, parameters: Mapping[str, str | int]) -> str:
     """`version 3`, or `none`: another champion makes another comparison."""
     day = datetime.date.fromisoformat(str(parameters["day"]))
-    champion = Registry.connect(Settings.from_environment(), manifest.pipeline).champion_of(day)
-    return f"version {champion.version}" if champion else "none"
+    entry = champion(Ledger.open(Settings.from_environment(), manifest.pipeline).entries(), before=day)
+    return f"version {entry.version}" if entry else "none"

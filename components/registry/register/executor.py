@@ -16,11 +16,16 @@ from tfx.types import Artifact, artifact_utils
 
 from components.decision.record import RegisteredModel
 from components.decision.report import GateReport, Verdict
+from components.ledger.entries import CHAMPION, Draft, Entry, Event, champion, standing, versions
+from components.ledger.ledger import Ledger
 from components.registry.champion.executor import SERVING_FOLDER
 from components.registry.package import first_example, model_key, write_package
+from components.registry.projection import ACTOR, write_projection
 from components.registry.versions import DAY, KEY, Registry
 from components.tracking.sending import RUN_KEY
 from components.tracking.server import model_version_url
+from pipelines.outcome import read_outcomes
+from pipelines.override import Override
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +43,8 @@ class Candidate:
     """Folder of each input artifact but the reports."""
     report: GateReport
     """Of the gate that decided."""
+    override: Override | None = None
+    """Who forced the run past a refusal."""
 
     @property
     def saved_model(self) -> Path:
@@ -57,59 +64,100 @@ class RegisterExecutor(BaseExecutor):  # type: ignore[misc]
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes `registration.json`. Raises `TransientError` when the registry does not answer."""
+        """Writes `registration.json`. Raises `TransientError` when ledger or registry do not answer."""
         uris = {name: artifact_utils.get_single_uri(input_dict[name]) for name in _LINEAGE}
+        settings, name = Settings.from_environment(), exec_properties["pipeline"]
+        override = Override.from_environment()
         reports = [GateReport.read(Path(artifact.uri)) for artifact in input_dict["reports"]]
+        refused = any(report.verdict is Verdict.REFUSED for report in reports) or _was_forced(settings, name)
         candidate = Candidate(
             day=datetime.date.fromisoformat(exec_properties["day"]),
             label=exec_properties["label"],
             uris=uris,
-            report=GateReport.decisive(reports),
+            report=GateReport.decisive([report.forced() for report in reports] if override else reports),
+            override=override if refused else None,
         )
-        registry = Registry.connect(Settings.from_environment(), exec_properties["pipeline"])
-        with registry.locked():
-            registered = register(registry, candidate)
+        registered = register(Registry.connect(settings, name), Ledger.open(settings, name), candidate)
         output = artifact_utils.get_single_instance(output_dict["registration"])
         registered.write(Path(output.uri))
         output.version = registered.version or ""
         print(f"{registered.name} version {registered.version or 'none'}: {registered.reason}")
 
 
-def register(registry: Registry, candidate: Candidate) -> RegisteredModel:
-    """Registers and promotes as far as the verdict allows."""
-    before = registry.champion_of(candidate.day)
-    champion = before.version if before else None
-    if candidate.report.verdict is Verdict.REFUSED:
-        return RegisteredModel(
-            name=registry.name,
-            champion_before=champion,
-            champion_after=champion,
-            reason=f"not registered, refused: {candidate.report.reason}",
-        )
-    key = model_key(candidate.saved_model)
-    found = registry.find(day=candidate.day, key=key)
-    version = found or _create(registry, candidate, key=key)
-    registry.challenge(version)
-    if candidate.report.verdict is Verdict.ACCEPTED:
-        registry.promote(version)
-    aliases = registry.aliases_of(version)
+def _was_forced(settings: Settings, name: str) -> bool:
+    """Whether a gate before the training was forced past in this run."""
+    outcomes = read_outcomes(settings, name, os.environ.get("DAYBREAK_RUN_ID", ""))
+    return any(outcome.override for outcome in outcomes.values())
+
+
+def register(registry: Registry, ledger: Ledger, candidate: Candidate) -> RegisteredModel:
+    """Registers and promotes as far as the verdict allows: the ledger first, then what MLflow shows of it.
+
+    Raises `LedgerConflict` when the ledger changed meanwhile; nothing was promoted then, and a retry reads it again.
+    """
+    with ledger.turn():
+        entries = ledger.entries()
+        before = champion(entries, before=candidate.day)
+        if candidate.report.verdict is Verdict.REFUSED:
+            return _refused(registry, candidate, champion_version=before.version if before else None)
+        key = model_key(candidate.saved_model)
+        found = registry.find(day=candidate.day, key=key)
+        version = found or _create(registry, candidate, key=key)
+        entries = _enter(ledger, candidate, version.version, entries)
+        noticed = write_projection(registry, ledger, actor=ACTOR)
+    aliases = tuple(sorted(alias for alias, at in standing(entries).aliases.items() if at == version.version))
+    accepted = candidate.report.verdict is Verdict.ACCEPTED
     return RegisteredModel(
         name=registry.name,
         version=version.version,
         aliases=aliases,
-        champion_before=champion,
-        champion_after=version.version if candidate.report.verdict is Verdict.ACCEPTED else champion,
+        champion_before=before.version if before else None,
+        champion_after=version.version if accepted else before.version if before else None,
         reused=found is not None,
         reason=_reason(candidate.report.verdict, aliases),
         url=model_version_url(registry.uri, name=registry.name, version=version.version),
+        noticed=tuple(noticed),
     )
+
+
+def _refused(registry: Registry, candidate: Candidate, *, champion_version: str | None) -> RegisteredModel:
+    return RegisteredModel(
+        name=registry.name,
+        champion_before=champion_version,
+        champion_after=champion_version,
+        reason=f"not registered, refused: {candidate.report.reason}",
+    )
+
+
+def _enter(ledger: Ledger, candidate: Candidate, version: str, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """The rows of this candidate that are not there yet; a day that is run again adds none."""
+    override, report = candidate.override, candidate.report
+    wanted = [Event.REGISTERED, *([Event.PROMOTED] if report.verdict is Verdict.ACCEPTED else [])]
+    reason = f"{report.verdict} by {report.gate}: {report.reason or 'every check passed'}"
+    forced = f"; forced by {override.user}: {override.reason}" if override else ""
+    before = standing(entries).champion
+    drafts = [
+        Draft(
+            event=event,
+            actor=override.user if override and event is Event.PROMOTED else ACTOR,
+            reason=reason + forced,
+            version=version,
+            previous_version=before if event is Event.PROMOTED else None,
+            day=candidate.day,
+            run_id=os.environ.get("DAYBREAK_RUN_ID", ""),
+            verdict=report.verdict.value,
+        )
+        for event in wanted
+        if version not in versions(entries, event)
+    ]
+    return ledger.append(*drafts, after=entries)
 
 
 def _reason(verdict: Verdict, aliases: tuple[str, ...]) -> str:
     if verdict is not Verdict.ACCEPTED:
         return f"registered as challenger, not promoted: {verdict.value}"
-    if "champion" not in aliases:
-        return "accepted for its day; a champion of a later day stays live"
+    if CHAMPION not in aliases:
+        return "accepted for its day; what the ledger decided later stays live"
     return "accepted and promoted"
 
 

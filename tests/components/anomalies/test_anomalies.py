@@ -51,7 +51,6 @@ def run(
     frame: pd.DataFrame,
     *,
     champion: pd.DataFrame | None = None,
-    force: int = 0,
 ) -> tuple[GateReport, Artifact]:
     """Runs the executor on `frame`; returns its report and its anomalies artifact."""
     schema_artifact = standard_artifacts.Schema()
@@ -77,7 +76,7 @@ def run(
             "champion_statistics": [before],
         },
         outputs,
-        {"drift": DRIFT, "force": force},
+        {"drift": DRIFT},
     )
     return GateReport.read(folder / "out" / "report"), outputs["anomalies"][0]
 
@@ -120,12 +119,6 @@ def test_the_same_day_does_not_drift(tmp_path: Path, schema: schema_pb2.Schema) 
         "drift: category": 0.0,
         "drift: price": pytest.approx(0.0, abs=1e-6),
     }
-
-
-def test_force_goes_on_and_says_so(tmp_path: Path, schema: schema_pb2.Schema) -> None:
-    report, _ = run(tmp_path, schema, day(category="new"), force=1)
-    assert report.verdict is Verdict.ACCEPTED
-    assert any(check.overridden and check.verdict is Verdict.REFUSED for check in report.checks)
 
 
 def test_a_missing_column_refuses(tmp_path: Path, schema: schema_pb2.Schema) -> None:

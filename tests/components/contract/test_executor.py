@@ -134,14 +134,6 @@ def test_a_day_is_refused_above_the_bound_of_quarantined_rows_and_still_publishe
     assert result.rows.num_rows == 80 and len(result.quarantine) == 20
 
 
-def test_force_goes_on_and_says_so(tmp_path: Path) -> None:
-    write_parquet(tmp_path, changed("price", dict.fromkeys(range(20))))
-    result = run(tmp_path / "out", data(tmp_path), force=1)
-    assert result.report.verdict is Verdict.ACCEPTED
-    assert result.check("quarantined share").overridden
-    assert not result.check("rows").overridden
-
-
 def test_too_few_rows_are_refused(tmp_path: Path) -> None:
     write_parquet(tmp_path, rows(9))
     result = run(tmp_path / "out", data(tmp_path))

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
 from components.decision.conclude import conclude
-from components.decision.record import latest_record
+from components.decision.record import decision_path, latest_record
 from components.decision.report import Verdict
+from components.ledger.entries import Event
+from components.ledger.ledger import Ledger
 from components.tracking import report_outcome
 from components.tracking.sending import RUN_KEY
 from pipelines.outcome import State, write_outcome
@@ -19,7 +22,8 @@ from tests.components.tracking.mlflow_server import MlflowServer
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("MLFLOW_TRACKING_URI", "DAYBREAK_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
     return Settings(home=tmp_path, state=tmp_path / "state")
 
 
@@ -92,3 +96,27 @@ def test_a_server_that_is_down_is_told_later(
 def test_settings_of_another_state_share_nothing(settings: Settings, tmp_path: Path) -> None:
     conclude(MANIFEST, settings, run_id=RUN, day=DAY)
     assert latest_record(dataclasses.replace(settings, state=tmp_path / "other"), "toy", DAY) is None
+
+
+def test_every_conclusion_is_one_row_of_the_ledger(
+    settings: Settings, ledger_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DAYBREAK_DATABASE_URL", ledger_url)
+    manifest = MANIFEST.model_copy(update={"pipeline": "concluded"})
+    for each in complete(tmp_path, Verdict.ACCEPTED).values():
+        write_outcome(settings, each.model_copy(update={"pipeline": "concluded"}))
+    assert [conclude(manifest, settings, run_id=RUN, day=DAY) for _ in range(2)] == [0, 0]
+    [row] = Ledger.open(settings, "concluded").entries()
+    assert (row.event, row.version, row.verdict, row.run_id) == (Event.DECIDED, "3", "accepted", RUN)
+    assert row.record_digest == hashlib.sha256(decision_path(settings, "concluded", RUN).read_bytes()).hexdigest()
+    assert "Accepted by `evaluate`" in row.reason
+
+
+def test_a_ledger_that_is_down_is_told_later_and_the_record_is_written(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAYBREAK_DATABASE_URL", f"postgresql://nobody@/none?host={tmp_path}")
+    monkeypatch.setattr("components.decision.conclude.COMMAND_PATIENCE_SECS", 0.2)
+    assert conclude(MANIFEST, settings, run_id=RUN, day=DAY) == 75
+    assert latest_record(settings, "toy", DAY) is not None
+    assert "the ledger does not know it yet" in capsys.readouterr().err

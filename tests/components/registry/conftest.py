@@ -15,6 +15,7 @@ import tensorflow_data_validation as tfdv
 
 from components.decision.report import Check, GateReport, Verdict
 from components.examples.records import write_shard
+from components.ledger.ledger import Ledger
 from components.registry.register.executor import Candidate
 from components.registry.versions import Registry
 from pipelines.manifest import write_atomically
@@ -70,3 +71,10 @@ def registry(
     monkeypatch.setenv("DAYBREAK_STATE", str(tmp_path / "state"))
     write_atomically(tmp_path / "state" / "services.json", json.dumps({"mlflow": {"url": mlflow_server.url}}).encode())
     return Registry.connect(Settings.from_environment(), request.node.name.lower()[:60])
+
+
+@pytest.fixture
+def ledger(registry: Registry, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """That of the registry's model."""
+    monkeypatch.setenv("DAYBREAK_DATABASE_URL", ledger_url)
+    return Ledger.open(Settings.from_environment(), registry.name)
