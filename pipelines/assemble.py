@@ -12,6 +12,7 @@ The order of the nodes is the order of the day: data, validation, features, trai
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -22,6 +23,7 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.channel_utils import union
 
 from components.anomalies.component import Anomalies
+from components.compression.component import Compress
 from components.contract.component import Contract
 from components.evaluation.component import Evaluate
 from components.examples.component import Examples
@@ -43,6 +45,7 @@ STAGES = {
     "anomalies": "validation",
     "transform": "features",
     "train": "training",
+    "compress": "training",
     "champion": "validation",
     "evaluate": "gates",
     "register": "release",
@@ -55,6 +58,7 @@ DESCRIPTIONS = {
     "anomalies": "today against the schema, and against the day the champion learned from",
     "transform": "preprocessing_fn over the day: transform graph and transformed examples",
     "train": "the training loop, time-boxed, checkpointed, resumed exactly",
+    "compress": "smaller variants of the model, measured; the one within the allowed loss is passed on",
     "champion": "the model that was live when this day was retrained",
     "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
     "register": "a version in the model registry, and @champion when the verdict allows it",
@@ -65,6 +69,7 @@ DEFAULT_RESOURCES = {
     "statistics": Resources(slots=2),
     "transform": Resources(slots=2),
     "train": Resources(slots=2, timeout_minutes=24 * 60),
+    "compress": Resources(slots=2),
     "evaluate": Resources(slots=2),
 }
 
@@ -120,9 +125,11 @@ def _components(spec: Spec) -> list[BaseNode]:
         label=label,
         weight=weight,
     )
+    compress = _compress(spec, train, transform, examples, schema)
+    model = (compress or train).outputs["model"]
     evaluate = Evaluate(
         examples=examples.outputs["examples"],
-        model=train.outputs["model"],
+        model=model,
         champion_model=champion.outputs["model"],
         schema=schema.outputs["schema"],
         transform_graph=transform.outputs["transform_graph"],
@@ -134,7 +141,7 @@ def _components(spec: Spec) -> list[BaseNode]:
     for before, after in pairwise(gates.values()):
         after.add_upstream_node(before)
     register = Register(
-        model=train.outputs["model"],
+        model=model,
         model_run=train.outputs["model_run"],
         reports=union([gate.outputs["report"] for gate in gates.values()]),
         examples=examples.outputs["examples"],
@@ -154,10 +161,29 @@ def _components(spec: Spec) -> list[BaseNode]:
         "anomalies": anomalies,
         "transform": transform,
         "train": train,
+        **({"compress": compress} if compress else {}),
         **gates,
         "register": register,
     }
     return [component.with_id(name) for name, component in named.items()]
+
+
+def _compress(spec: Spec, train: Train, transform: Transform, examples: Examples, schema: BaseNode) -> Compress | None:
+    if spec.compress is None:
+        return None
+    return Compress(
+        trained_model=train.outputs["model"],
+        examples=examples.outputs["examples"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        pipeline=spec.name,
+        compress=spec.compress.model_dump_json(),
+        train=spec.train.model_dump_json(),
+        slices=json.dumps(spec.evaluate.slices),
+        label=spec.data.label,
+        weight=spec.data.downsample.weight if spec.data.downsample else None,
+    )
 
 
 def _describe(spec: Spec, node: str) -> dict[str, Any]:
@@ -190,6 +216,19 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
         "train": (
             "components.training",
             "components.transform.blocks",
+            f"pipelines.{name}.model",
+            f"pipelines.{name}.features",
+        ),
+        "compress": (
+            "components.compression",
+            "components.evaluation",
+            "components.training",
+            "components.aggregation",
+            "components.concurrency",
+            "components.transform.blocks",
+            "components.transform.graph",
+            "components.transform.tensors",
+            *examples,
             f"pipelines.{name}.model",
             f"pipelines.{name}.features",
         ),

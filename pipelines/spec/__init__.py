@@ -13,6 +13,7 @@ Importable in every environment: pydantic and PyYAML only.
 from __future__ import annotations
 
 from pipelines.spec.base import Frozen
+from pipelines.spec.compress import Compress
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
 from pipelines.spec.model import Bound, Change, Drift, Evaluate, Metric, StrategyName, Train
@@ -27,6 +28,7 @@ __all__ = [
     "Cluster",
     "ClusterKind",
     "ColumnType",
+    "Compress",
     "Data",
     "Downsample",
     "Drift",

@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from pipelines.errors import bounded
 from pipelines.spec.base import Frozen, Name
+from pipelines.spec.compress import Compress
 from pipelines.spec.data import Data
 from pipelines.spec.model import Drift, Evaluate, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
@@ -23,6 +24,8 @@ class Spec(Frozen):
     schedule: Schedule
     drift: Drift = Drift()
     train: Train = Train()
+    compress: Compress | None = None
+    """Without it the trained model is judged and served as it is."""
     evaluate: Evaluate = Evaluate()
     budget: Budget = Budget()
     cluster: Cluster = Cluster()
