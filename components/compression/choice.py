@@ -35,7 +35,7 @@ def choose(compress: Compress, measured: Sequence[Measurement]) -> Choice:
     gains = {name: gain(compress.prefer, full, found[name]) for name, reason in reasons.items() if not reason}
     # Of equal gains the first in the spec's order: `max` keeps it.
     best = max(gains, key=lambda name: gains[name], default=FULL)
-    if best != FULL and gains[best] < compress.min_gain:
+    if best != FULL and (gains[best] <= 0 or gains[best] < compress.min_gain):
         best = FULL
     for name, value in gains.items():
         reasons[name] = f"{'chosen' if name == best else 'not chosen'}: {_in_words(compress.prefer, value)}"

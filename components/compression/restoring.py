@@ -20,7 +20,8 @@ def restore(job: Job, saved_model: Path) -> keras.Model:
     """
     model = build_model(job, tf.distribute.get_strategy())
     own = {variable.path: variable for variable in model.weights}
-    [function] = tf.saved_model.load(str(saved_model)).serving.of_features.concrete_functions
+    loaded = tf.saved_model.load(str(saved_model))  # its variables live as long as it does
+    [function] = loaded.serving.of_features.concrete_functions
     trained = {variable.name.removesuffix(":0"): variable for variable in function.variables}
     strange = sorted(
         path for path, value in trained.items() if path not in own or tuple(own[path].shape) != tuple(value.shape)

@@ -75,5 +75,6 @@ def make_workshop(transformed: Transformed, job: Job, trained: Path) -> MakeWork
 
 def stored_weights(saved_model: Path) -> dict[str, np.ndarray]:
     """The variables that the predictions of a SavedModel read, by name."""
-    [function] = tf.saved_model.load(str(saved_model)).serving.of_features.concrete_functions
+    loaded = tf.saved_model.load(str(saved_model))
+    [function] = loaded.serving.of_features.concrete_functions
     return {f"{index} {variable.name}": variable.numpy() for index, variable in enumerate(function.variables)}

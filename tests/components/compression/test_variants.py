@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,9 +15,10 @@ from components.compression import litert, measuring
 from components.compression.litert import FOLDER, LitertModel
 from components.compression.measurement import folder_bytes, gzip_bytes
 from components.compression.measuring import measure
-from components.compression.pruning import share_at
+from components.compression.pruning import share_at, zero
 from components.compression.restoring import restore
 from components.compression.storage import is_compressible
+from components.compression.stored_model import compressible
 from components.examples.records import RowGroup
 from components.training.export import export_model, raw_feature_spec
 from components.training.job import Job
@@ -81,7 +83,8 @@ def test_the_asked_share_is_zero_and_the_asked_number_of_values_is_left(built: d
 
 
 def test_tables_of_our_layer_are_not_expanded_whole(built: dict[str, Path]) -> None:
-    [function] = tf.saved_model.load(str(built["int8"])).serving.of_features.concrete_functions
+    loaded = tf.saved_model.load(str(built["int8"]))
+    [function] = loaded.serving.of_features.concrete_functions
     bodies = function.graph.as_graph_def().library.function
     shapes = {
         tuple(dimension.size for dimension in shape.dim)
@@ -108,9 +111,6 @@ def test_a_process_that_serves_loads_it(built: dict[str, Path], transformed: Tra
 def test_fine_tuning_wins_back_what_pruning_alone_loses(
     built: dict[str, Path], trained: Path, transformed: Transformed, job: Job, tmp_path: Path
 ) -> None:
-    from components.compression.pruning import zero
-    from components.compression.stored_model import compressible
-
     model = restore(job, trained)
     zero(compressible(model), share=0.6)
     export_model(model, transform=job.transform, schema=transformed.schema, label=LABEL, path=tmp_path / "cut")
@@ -169,19 +169,23 @@ def test_the_folder_says_what_the_file_takes(built: dict[str, Path]) -> None:
 
 def test_a_file_of_nan_is_refused(make_workshop: MakeWorkshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What TensorFlow's own saving of a Keras 3 model converts to."""
+    whole = litert._predictor
 
-    def converted(model: keras.Model, representative: object) -> bytes:
-        folder = str(tmp_path / "own")
-        signature = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in model.inputs}
-        function = tf.function(lambda inputs: {"predictions": model(inputs) * np.float32("nan")})
-        tf.saved_model.save(
-            tf.Module(), folder, signatures={"serving_default": function.get_concrete_function(signature)}
-        )
-        return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+    def predictor(model: keras.Model) -> Any:
+        return lambda inputs: {"predictions": whole(model)(inputs)["predictions"] * np.float32("nan")}
 
-    monkeypatch.setattr(litert, "_converted", converted)
+    monkeypatch.setattr(litert, "_predictor", predictor)
     with pytest.raises(ValueError, match="must be finite"):
         make_workshop().build("litert_dynamic", tmp_path / "model")
+
+
+@pytest.mark.parametrize("variant", ["float16", "int8"])
+def test_weights_that_do_not_fit_are_refused(variant: Variant, make_workshop: MakeWorkshop, tmp_path: Path) -> None:
+    workshop = make_workshop()
+    workshop.model.get_layer("wide").kernel.assign(np.full((65, 64), np.inf, np.float32))
+    with pytest.raises(ValueError, match="4160 of 4160 values that are not"):
+        workshop.build(variant, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_all_are_measured_on_the_same_rows_and_a_broken_one_is_named(
@@ -194,7 +198,7 @@ def test_all_are_measured_on_the_same_rows_and_a_broken_one_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = restore(job, trained)
-    model.get_layer("narrow").kernel.assign(np.full((64, 32), np.nan, np.float32))
+    model.get_layer("score").kernel.assign(np.full((32, 1), np.nan, np.float32))
     export_model(model, transform=job.transform, schema=transformed.schema, label=LABEL, path=tmp_path / "nan")
     (tmp_path / "empty").mkdir()
     paths = {

@@ -13,9 +13,9 @@ SIZE = 16
 
 def build_model(features: ModelInputs) -> keras.Model:
     inputs = features.inputs
-    item = Embedding(features.vocabulary_size("item") + 1, SIZE, name="item")(inputs["item_id"])
-    brand = keras.layers.Embedding(features.vocabulary_size("brand") + 1, SIZE, name="brand")(inputs["brand_id"])
-    table = Embedding(51, SIZE, name="views")
+    item = Embedding(features.vocabulary_size("item") + 1, SIZE, name="item_table")(inputs["item_id"])
+    brand = keras.layers.Embedding(features.vocabulary_size("brand") + 1, SIZE, name="brand_table")(inputs["brand_id"])
+    table = Embedding(51, SIZE, name="views_table")
     views = keras.ops.mean(table(inputs["views"]), axis=1)
     first = keras.ops.squeeze(table(inputs["views"][:, :1]), axis=1)
     flat = [keras.layers.Flatten()(vectors) for vectors in (item, brand)]
