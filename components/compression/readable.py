@@ -91,13 +91,13 @@ def _cell(value: object) -> str:
 
 
 def _plot(path: Path, found: Sequence[Measurement], choice: Choice, *, metric: LossMetric) -> None:
-    """Bytes and latency against `metric`; the line joins what nothing else beats in both."""
+    """Compressed bytes and latency against `metric`; the line joins what nothing else beats in both."""
     # Not pyplot: it keeps state, and a warm worker's child must not look for a display.
     figure = Figure(figsize=(10, 4.5), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     full, usable = found[0], [each for each in found if not each.error]
     sides = {
-        "bytes": {each.name: float(each.bytes) for each in usable},
+        "kB, compressed": {each.name: each.gzip_bytes / 1000 for each in usable},
         "p50 of a row, ms": {each.name: each.speed.one.p50_ms for each in usable if each.speed},
     }
     for place, (label, costs) in enumerate(sides.items(), start=1):
