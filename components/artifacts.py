@@ -52,3 +52,9 @@ class Registration(Artifact):
 
     TYPE_NAME = "Registration"
     PROPERTIES = {"version": Property(type=PropertyType.STRING)}
+
+
+class Compression(Artifact):
+    """Variants of a model, measured: `variants.json`, `slices.json`, `variants.html`, `pareto.png`."""
+
+    TYPE_NAME = "Compression"

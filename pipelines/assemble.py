@@ -25,6 +25,7 @@ from tfx.types.channel_utils import union
 
 from components.anomalies.component import Anomalies
 from components.business.component import Business
+from components.compression.component import Compress
 from components.contract.component import Contract
 from components.contract.source import is_window
 from components.evaluation.component import Evaluate
@@ -49,6 +50,7 @@ STAGES = {
     "anomalies": "validation",
     "transform": "features",
     "train": "training",
+    "compress": "training",
     "champion": "validation",
     "learning": "gates",
     "evaluate": "gates",
@@ -64,6 +66,7 @@ DESCRIPTIONS = {
     "anomalies": "today against the schema, and against the day the champion learned from",
     "transform": "preprocessing_fn over the day: transform graph and transformed examples",
     "train": "the training loop, time-boxed, checkpointed, resumed exactly",
+    "compress": "smaller variants of the model, measured; the one within the allowed loss is passed on",
     "champion": "the model that was live when this day was retrained",
     "learning": "overfitting, divergence, leaking features, skew between training and serving",
     "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
@@ -77,6 +80,7 @@ DEFAULT_RESOURCES = {
     "statistics": Resources(slots=2),
     "transform": Resources(slots=2),
     "train": Resources(slots=2, timeout_minutes=24 * 60),
+    "compress": Resources(slots=2),
     "evaluate": Resources(slots=2),
     "serving_check": Resources(slots=2),
     "business": Resources(slots=2),
@@ -134,12 +138,14 @@ def _components(spec: Spec) -> list[BaseNode]:
         label=label,
         weight=weight,
     )
+    compress = _compress(spec, train, transform, examples, schema)
+    model = (compress or train).outputs["model"]
     learning = Learning(
         examples=examples.outputs["examples"],
         transformed_examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
-        model=train.outputs["model"],
+        model=model,
         model_run=train.outputs["model_run"],
         learning=spec.learning.model_dump_json(),
         label=label,
@@ -147,7 +153,7 @@ def _components(spec: Spec) -> list[BaseNode]:
     )
     evaluate = Evaluate(
         examples=examples.outputs["examples"],
-        model=train.outputs["model"],
+        model=model,
         champion_model=champion.outputs["model"],
         schema=schema.outputs["schema"],
         transform_graph=transform.outputs["transform_graph"],
@@ -157,7 +163,7 @@ def _components(spec: Spec) -> list[BaseNode]:
     )
     serving_check = ServingCheck(
         examples=examples.outputs["examples"],
-        model=train.outputs["model"],
+        model=model,
         schema=schema.outputs["schema"],
         serving=spec.serving.model_dump_json(),
         label=label,
@@ -167,7 +173,7 @@ def _components(spec: Spec) -> list[BaseNode]:
     if spec.kpis and spec.policy:
         gates["business"] = Business(
             rows=contract.outputs["rows"],
-            model=train.outputs["model"],
+            model=model,
             champion_model=champion.outputs["model"],
             schema=schema.outputs["schema"],
             transform_graph=transform.outputs["transform_graph"],
@@ -179,7 +185,7 @@ def _components(spec: Spec) -> list[BaseNode]:
     for before, after in pairwise(gates.values()):
         after.add_upstream_node(before)
     register = Register(
-        model=train.outputs["model"],
+        model=model,
         model_run=train.outputs["model_run"],
         reports=union([gate.outputs["report"] for gate in gates.values()]),
         examples=examples.outputs["examples"],
@@ -199,10 +205,29 @@ def _components(spec: Spec) -> list[BaseNode]:
         "anomalies": anomalies,
         "transform": transform,
         "train": train,
+        **({"compress": compress} if compress else {}),
         **gates,
         "register": register,
     }
     return [component.with_id(name) for name, component in named.items()]
+
+
+def _compress(spec: Spec, train: Train, transform: Transform, examples: Examples, schema: BaseNode) -> Compress | None:
+    if spec.compress is None:
+        return None
+    return Compress(
+        trained_model=train.outputs["model"],
+        examples=examples.outputs["examples"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        pipeline=spec.name,
+        compress=spec.compress.model_dump_json(),
+        train=spec.train.model_dump_json(),
+        slices=json.dumps(spec.evaluate.slices),
+        label=spec.data.label,
+        weight=spec.data.downsample.weight if spec.data.downsample else None,
+    )
 
 
 def _describe(spec: Spec, node: str) -> dict[str, Any]:
@@ -247,6 +272,19 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             "components.evaluation.sums",
             "components.transform",
             *examples,
+        ),
+        "compress": (
+            "components.compression",
+            "components.evaluation",
+            "components.training",
+            "components.aggregation",
+            "components.concurrency",
+            "components.transform.blocks",
+            "components.transform.graph",
+            "components.transform.tensors",
+            *examples,
+            f"pipelines.{name}.model",
+            f"pipelines.{name}.features",
         ),
         "champion": ("components.registry", "components.ledger.entries"),
         "evaluate": (

@@ -165,8 +165,6 @@ def _score(input_dict: dict[str, list[Artifact]], model: str, data: Data) -> Sco
             transform=Path(artifact_utils.get_single_uri(input_dict["transform_graph"])),
             schema=_schema(input_dict),
             label=data.label,
-            unit=data.split_key,
-            slice_columns=(),
         )
     )
 

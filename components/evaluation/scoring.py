@@ -39,9 +39,9 @@ class Scoring:
     transform: Path
     schema: schema_pb2.Schema
     label: str
-    unit: str
-    """Raw column: rows with the same value are of one user."""
-    slice_columns: Sequence[str]
+    unit: str | None = None
+    """Raw column: rows with the same value are of one user. None: nobody asks."""
+    slice_columns: Sequence[str] = ()
 
 
 class Score(beam.DoFn):  # type: ignore[misc]
@@ -67,7 +67,8 @@ class Score(beam.DoFn):  # type: ignore[misc]
         tensors = self._adapter(batch)
         scored = [self._score(tensors, batch, start) for start in range(0, batch.num_rows, BATCH_ROWS)]
         columns = {name: np.concatenate([part[name] for part in scored]) for name in scored[0]}
-        columns[UNIT] = _hashes(batch.column(self._scoring.unit))
+        if self._scoring.unit:
+            columns[UNIT] = _hashes(batch.column(self._scoring.unit))
         texts = {name: as_texts(batch.column(name)) for name in self._scoring.slice_columns}
         return pa.RecordBatch.from_pydict({name: pa.array(values) for name, values in columns.items()} | texts)
 

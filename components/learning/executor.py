@@ -66,7 +66,7 @@ class _Samples:
             split: list(draw(row_groups(folders["examples"], split), rows=learning.rows)) for split in (TRAIN, EVAL)
         }
         model = Path(path_utils.serving_model_path(str(folders["model"])))
-        self._score = Score(Scoring({CANDIDATE: model}, folders["transform_graph"], schema, label, unit, ()))
+        self._score = Score(Scoring({CANDIDATE: model}, folders["transform_graph"], schema, label, unit))
         self._score.setup()
         outputs = tuple(TFTransformOutput(str(folders["transform_graph"])).transformed_feature_spec())
         self._graph = Graph(Saved(folders["transform_graph"] / "transform_fn", outputs), input_config(schema))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,19 @@ def raw_feature_spec(schema: schema_pb2.Schema, *, label: str) -> dict[str, Any]
     return {name: feature for name, feature in sorted(spec.items()) if name != label}
 
 
-def export_model(model: keras.Model, *, transform: Path, schema: schema_pb2.Schema, label: str, path: Path) -> None:
+def export_model(
+    model: Callable[..., Any],
+    *,
+    transform: Path,
+    schema: schema_pb2.Schema,
+    label: str,
+    path: Path,
+    with_transform: bool = False,
+) -> None:
     """Writes the SavedModel at `path`, whole or not at all.
+
+    With `with_transform` it also gives what the model itself reads, for an engine that runs the model only:
+    the signature `transform_columns`, and `serving.transform_features` for Python.
 
     Raises:
         UserCodeError: a transformed feature needs the label, which no request has.
@@ -59,19 +70,23 @@ def export_model(model: keras.Model, *, transform: Path, schema: schema_pb2.Sche
         "serving_default", serving.of_examples, input_signature=[tf.TensorSpec([None], tf.string, name="examples")]
     )
     archive.add_endpoint("serve_columns", serving.of_columns, input_signature=[_column_signature(spec)])
+    if with_transform:
+        serving.resources.transform_features = serving.transform_features
+        archive.add_endpoint("transform_columns", serving.transform, input_signature=[_column_signature(spec)])
     _write(archive, path)
 
 
 class _Serving:
     """Raw rows to predictions: transform graph, then model."""
 
-    def __init__(self, model: keras.Model, transform: Path, spec: FeatureSpec, label: str) -> None:
+    def __init__(self, model: Callable[..., Any], transform: Path, spec: FeatureSpec, label: str) -> None:
         self._model, self._spec = model, dict(spec)
         transformed = TFTransformOutput(str(transform)).transformed_feature_spec()
         self._shapes = {name: shape for name, (shape, _) in feature_shapes(transformed, label=label).items()}
         self._loader = SavedModelLoader(str(transform / "transform_fn"))
         # All endpoints call one function, so that the graph is made, and stored, once.
         self._of_features = tf.function(self._predict, input_signature=[_feature_signature(spec)])
+        self.transform_features = tf.function(self._transform, input_signature=[_feature_signature(spec)])
         self.resources = tf.Module()
         # Tables and vocabularies of the transform graph. Not the model: it would be stored twice.
         self.resources.transform = self._loader._imported
@@ -81,9 +96,19 @@ class _Serving:
         return self._of_features(tf.io.parse_example(examples, self._spec))
 
     def of_columns(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        return self._of_features({name: _as_feature(columns[name], spec) for name, spec in self._spec.items()})
+        return self._of_features(self._as_features(columns))
+
+    def transform(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        return self.transform_features(self._as_features(columns))
+
+    def _as_features(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: _as_feature(columns[name], spec) for name, spec in self._spec.items()}
 
     def _predict(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        predictions = self._model(self._transform(raw), training=False)
+        return {"predictions": tf.reshape(tf.cast(predictions, tf.float32), (tf.shape(predictions)[0], -1))}
+
+    def _transform(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         transformed = self._loader.apply_transform_model(raw)
         if missing := sorted(self._shapes.keys() - transformed.keys()):
             raise UserCodeError(
@@ -91,9 +116,7 @@ class _Serving:
                 fix="compute them from other columns",
                 place="features.py",
             )
-        inputs = {name: tf.reshape(transformed[name], (-1, *shape)) for name, shape in self._shapes.items()}
-        predictions = self._model(inputs, training=False)
-        return {"predictions": tf.reshape(tf.cast(predictions, tf.float32), (tf.shape(predictions)[0], -1))}
+        return {name: tf.reshape(transformed[name], (-1, *shape)) for name, shape in self._shapes.items()}
 
 
 def _column_signature(spec: FeatureSpec) -> dict[str, tf.TensorSpec]:

@@ -52,12 +52,16 @@ class Embedding(keras.layers.Layer):  # type: ignore[misc]
         if not keras.backend.is_int_dtype(inputs.dtype):
             inputs = keras.ops.cast(inputs, "int32")
         if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            found = tf.gather(self.table.value, inputs)
+            found = self.lookup(inputs)
         else:
             found = keras.ops.take(self.table, inputs, axis=0)
         return keras.ops.cast(found, self.compute_dtype)
+
+    def lookup(self, ids: Any) -> Any:
+        """Rows of the table; `components.compression` looks up in a smaller one instead, which no step expands whole."""
+        import tensorflow as tf
+
+        return tf.gather(self.table.value, ids)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         del mask

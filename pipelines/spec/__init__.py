@@ -13,6 +13,7 @@ Importable in every environment: pydantic and PyYAML only.
 from __future__ import annotations
 
 from pipelines.spec.base import Frozen
+from pipelines.spec.compress import Compress
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
 from pipelines.spec.evaluate import METRICS, Bound, Change, Evaluate, Fairness, Metric, threshold_of
 from pipelines.spec.kpi import Kpi, Policy
@@ -32,6 +33,7 @@ __all__ = [
     "Cluster",
     "ClusterKind",
     "ColumnType",
+    "Compress",
     "Data",
     "Downsample",
     "Drift",

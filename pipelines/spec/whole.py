@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from pipelines.errors import bounded
 from pipelines.spec.base import Frozen, Name
+from pipelines.spec.compress import Compress
 from pipelines.spec.data import ColumnType, Data
 from pipelines.spec.evaluate import Evaluate
 from pipelines.spec.kpi import Kpi, Policy, require_kpis
@@ -30,6 +31,8 @@ class Spec(Frozen):
     drift: Drift = Drift()
     train: Train = Train()
     learning: Learning = Learning()
+    compress: Compress | None = None
+    """Without it the trained model is judged and served as it is."""
     evaluate: Evaluate = Evaluate()
     serving: Serving = Serving()
     kpis: tuple[Kpi, ...] = ()

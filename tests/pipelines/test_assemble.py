@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.assemble import _code
+from pipelines.assemble import _code, _components
+from pipelines.spec import load_spec
 
 NO_RESULT = {"components.artifacts", "components.decision.report"}
 """Declarations: what a node makes does not depend on their code."""
@@ -57,3 +58,14 @@ def is_module(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:
         return False
+
+
+def test_the_chosen_variant_is_what_gates_and_registry_get() -> None:
+    spec = load_spec("shop")
+    assert spec.compress is not None
+    with_node = {component.id: component for component in _components(spec)}
+    for node in ("evaluate", "register"):
+        assert with_node[node].inputs["model"].producer_component_id == "compress"
+    without = {component.id: component for component in _components(spec.model_copy(update={"compress": None}))}
+    assert "compress" not in without
+    assert without["register"].inputs["model"].producer_component_id == "train"

@@ -76,6 +76,11 @@ def test_every_source_has_one_way_to_find_a_day(source: dict[str, str]) -> None:
         ({"data__source": {"format": "bigquery", "path": "{day}"}}, "`format: bigquery` needs `query`"),
         ({"data__source": {"format": "bigquery", "query": "SELECT 1"}}, "`{day}` in `query`"),
         ({"data__source__project": "p"}, "`format: csv` has no `project`"),
+        ({"compress": {"variants": [], "max_loss": {"auc": 0.1}}}, "`compress.variants`"),
+        ({"compress": {"variants": ["int8"], "max_loss": {}}}, "`compress.max_loss`"),
+        ({"compress": {"variants": ["int8", "int8"], "max_loss": {"auc": 0.1}}}, "must name each variant once"),
+        ({"compress": {"variants": ["litert_int8"], "max_loss": {"auc": 0.1}}}, "add `int8` to `variants`"),
+        ({"compress": {"variants": ["int4"], "max_loss": {"auc": 0.1}}}, "`compress.variants"),
         ({"data__splits": {"train": 1}}, "`splits` needs `train` and `eval`"),
         ({"data__max_quarantined": 2}, "`data.max_quarantined`"),
         (

@@ -80,6 +80,14 @@ def _evaluation(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
         tracker.log_table([dict(zip(content["columns"], row, strict=True)) for row in content["data"]], f"{key}.json")
 
 
+def _compression(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
+    tracker.log_artifact(artifact.uri, key)
+    for path in sorted(Path(artifact.uri).glob("*.json")):
+        content = json.loads(path.read_text())
+        rows = [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+        tracker.log_table(rows, f"{key}_{path.stem}.json")
+
+
 def _rows(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
     tracker.log_metrics({f"{key}/rows": float(artifact.properties.get("row_count", 0))})
 
@@ -90,6 +98,7 @@ def _json_files(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
 
 
 _PUBLISHERS: dict[str, Publisher] = {
+    "Compression": _compression,
     "DataDocs": _folder,
     "ExampleAnomalies": _anomalies,
     "ExampleStatistics": _statistics,

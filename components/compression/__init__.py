@@ -1,0 +1,1 @@
+"""Smaller models of the trained one, each measured, and the one the spec's rule picks."""
