@@ -46,3 +46,15 @@ class Registration(Artifact):
 
     TYPE_NAME = "Registration"
     PROPERTIES = {"version": Property(type=PropertyType.STRING)}
+
+
+class Baselines(Artifact):
+    """`<model>/Format-Serving` of each simple model there is, and `learned.json`: rows, seconds, why one is missing."""
+
+    TYPE_NAME = "Baselines"
+
+
+class ModelComparison(Artifact):
+    """`models.json` and `models.html`: quality, seconds, bytes and latency of each model, and which was chosen."""
+
+    TYPE_NAME = "ModelComparison"

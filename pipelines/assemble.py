@@ -22,6 +22,8 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.channel_utils import union
 
 from components.anomalies.component import Anomalies
+from components.baselines.component import LearnBaselines
+from components.choice.component import Choose
 from components.contract.component import Contract
 from components.evaluation.component import Evaluate
 from components.examples.component import Examples
@@ -43,6 +45,8 @@ STAGES = {
     "anomalies": "validation",
     "transform": "features",
     "train": "training",
+    "baselines": "training",
+    "choose": "gates",
     "champion": "validation",
     "evaluate": "gates",
     "register": "release",
@@ -55,6 +59,8 @@ DESCRIPTIONS = {
     "anomalies": "today against the schema, and against the day the champion learned from",
     "transform": "preprocessing_fn over the day: transform graph and transformed examples",
     "train": "the training loop, time-boxed, checkpointed, resumed exactly",
+    "baselines": "a constant, a linear model and boosted trees on the same features",
+    "choose": "all models of the day on the same rows: the candidate, and whether a simpler one is better",
     "champion": "the model that was live when this day was retrained",
     "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
     "register": "a version in the model registry, and @champion when the verdict allows it",
@@ -65,6 +71,7 @@ DEFAULT_RESOURCES = {
     "statistics": Resources(slots=2),
     "transform": Resources(slots=2),
     "train": Resources(slots=2, timeout_minutes=24 * 60),
+    "baselines": Resources(slots=2, timeout_minutes=24 * 60),
     "evaluate": Resources(slots=2),
 }
 
@@ -120,9 +127,33 @@ def _components(spec: Spec) -> list[BaseNode]:
         label=label,
         weight=weight,
     )
+    candidate, compared, choice = train.outputs["model"], {}, {}
+    if spec.baselines.enabled:
+        baselines = LearnBaselines(
+            examples=transform.outputs["transformed_examples"],
+            transform_graph=transform.outputs["transform_graph"],
+            schema=schema.outputs["schema"],
+            label=label,
+            weight=weight,
+            seed=spec.train.seed,
+            max_rows=spec.baselines.max_rows,
+            budget_secs=60 * spec.train.budget_minutes * spec.baselines.budget_share,
+        )
+        choose = Choose(
+            examples=examples.outputs["examples"],
+            model=train.outputs["model"],
+            model_run=train.outputs["model_run"],
+            learned=baselines.outputs["baselines"],
+            schema=schema.outputs["schema"],
+            transform_graph=transform.outputs["transform_graph"],
+            baselines=spec.baselines.model_dump_json(include={"pin", "when_worse", "metric", "tolerance"}),
+            label=label,
+            unit=spec.data.split_key,
+        )
+        candidate, compared, choice = choose.outputs["chosen"], {"baselines": baselines}, {"choose": choose}
     evaluate = Evaluate(
         examples=examples.outputs["examples"],
-        model=train.outputs["model"],
+        model=candidate,
         champion_model=champion.outputs["model"],
         schema=schema.outputs["schema"],
         transform_graph=transform.outputs["transform_graph"],
@@ -130,11 +161,11 @@ def _components(spec: Spec) -> list[BaseNode]:
         label=label,
     )
     # The cheapest first: a candidate that one gate refuses costs no other.
-    gates = {"evaluate": evaluate}
+    gates: dict[str, BaseNode] = {**choice, "evaluate": evaluate}
     for before, after in pairwise(gates.values()):
         after.add_upstream_node(before)
     register = Register(
-        model=train.outputs["model"],
+        model=candidate,
         model_run=train.outputs["model_run"],
         reports=union([gate.outputs["report"] for gate in gates.values()]),
         examples=examples.outputs["examples"],
@@ -154,6 +185,7 @@ def _components(spec: Spec) -> list[BaseNode]:
         "anomalies": anomalies,
         "transform": transform,
         "train": train,
+        **compared,
         **gates,
         "register": register,
     }
@@ -192,6 +224,16 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             "components.transform.blocks",
             f"pipelines.{name}.model",
             f"pipelines.{name}.features",
+        ),
+        "baselines": ("components.baselines", "components.training", "components.transform.blocks"),
+        "choose": (
+            "components.choice",
+            "components.inference",
+            "components.evaluation.scoring",
+            "components.evaluation.slicing",
+            "components.transform.graph",
+            "components.transform.tensors",
+            *examples,
         ),
         "champion": ("components.registry",),
         "evaluate": (

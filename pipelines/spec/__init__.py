@@ -13,6 +13,7 @@ Importable in every environment: pydantic and PyYAML only.
 from __future__ import annotations
 
 from pipelines.spec.base import Frozen
+from pipelines.spec.baselines import BaselineModel, Baselines, Loss
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
 from pipelines.spec.model import Bound, Change, Drift, Evaluate, Metric, StrategyName, Train
@@ -21,6 +22,8 @@ from pipelines.spec.source import Source
 from pipelines.spec.whole import Spec
 
 __all__ = [
+    "BaselineModel",
+    "Baselines",
     "Bound",
     "Budget",
     "Change",
@@ -33,6 +36,7 @@ __all__ = [
     "Evaluate",
     "Frozen",
     "Images",
+    "Loss",
     "Metric",
     "Resources",
     "Schedule",

@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from pipelines.errors import bounded
 from pipelines.spec.base import Frozen, Name
+from pipelines.spec.baselines import Baselines
 from pipelines.spec.data import Data
 from pipelines.spec.model import Drift, Evaluate, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
@@ -23,6 +24,7 @@ class Spec(Frozen):
     schedule: Schedule
     drift: Drift = Drift()
     train: Train = Train()
+    baselines: Baselines = Baselines()
     evaluate: Evaluate = Evaluate()
     budget: Budget = Budget()
     cluster: Cluster = Cluster()
