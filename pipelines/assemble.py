@@ -228,6 +228,8 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
         "baselines": ("components.baselines", "components.training", "components.transform.blocks"),
         "choose": (
             "components.choice",
+            "components.baselines.learned",
+            "components.training.history",
             "components.inference",
             "components.evaluation.scoring",
             "components.evaluation.slicing",

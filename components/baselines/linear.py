@@ -52,7 +52,7 @@ def learn_linear(lesson: Lesson, *, seed: int, budget_secs: float) -> Linear:
     numbers = lesson.features.numbers_of(lesson.arrays).astype(np.float64)
     means, scales = numbers.mean(axis=0), numbers.std(axis=0)
     scales = np.where(scales > 0, scales, np.inf)  # what never changes has no weight
-    matrix = sparse.hstack([(numbers - means) / scales, *_one_hot(lesson)], format="csr")
+    matrix = sparse.hstack([sparse.csr_matrix((numbers - means) / scales), *_one_hot(lesson)], format="csr")
     intercept, *weights = _fit(matrix, lesson, seed=seed, end=time.monotonic() + budget_secs / 2)
     of_numbers = np.array(weights[: len(means)]) / scales
     found = np.concatenate([[intercept - of_numbers @ means], of_numbers, weights[len(means) :]])
