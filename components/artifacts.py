@@ -58,3 +58,15 @@ class Compression(Artifact):
     """Variants of a model, measured: `variants.json`, `slices.json`, `variants.html`, `pareto.png`."""
 
     TYPE_NAME = "Compression"
+
+
+class Baselines(Artifact):
+    """`<model>/Format-Serving` of each simple model there is, and `learned.json`: rows, seconds, why one is missing."""
+
+    TYPE_NAME = "Baselines"
+
+
+class ModelComparison(Artifact):
+    """`models.json` and `models.html`: quality, seconds, bytes and latency of each model, and which was chosen."""
+
+    TYPE_NAME = "ModelComparison"

@@ -36,6 +36,8 @@ MISSING: dict[tf.DType, Any] = {tf.string: b"", tf.int64: np.iinfo(np.int64).min
 """Padding by type of column; NaN stands for itself."""
 
 FeatureSpec = Mapping[str, Any]
+Predictor = Callable[..., Any]
+"""A Keras model or a `tf.Module`, called with transformed features by name and `training=False`."""
 
 
 def raw_feature_spec(schema: schema_pb2.Schema, *, label: str) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def raw_feature_spec(schema: schema_pb2.Schema, *, label: str) -> dict[str, Any]
 
 
 def export_model(
-    model: Callable[..., Any],
+    model: Predictor,
     *,
     transform: Path,
     schema: schema_pb2.Schema,
@@ -79,7 +81,7 @@ def export_model(
 class _Serving:
     """Raw rows to predictions: transform graph, then model."""
 
-    def __init__(self, model: Callable[..., Any], transform: Path, spec: FeatureSpec, label: str) -> None:
+    def __init__(self, model: Predictor, transform: Path, spec: FeatureSpec, label: str) -> None:
         self._model, self._spec = model, dict(spec)
         transformed = TFTransformOutput(str(transform)).transformed_feature_spec()
         self._shapes = {name: shape for name, (shape, _) in feature_shapes(transformed, label=label).items()}
@@ -91,6 +93,8 @@ class _Serving:
         # Tables and vocabularies of the transform graph. Not the model: it would be stored twice.
         self.resources.transform = self._loader._imported
         self.resources.of_features = self._of_features
+        if isinstance(model, tf.Module):
+            self.resources.model = model
 
     def of_examples(self, examples: Any) -> dict[str, Any]:
         return self._of_features(tf.io.parse_example(examples, self._spec))

@@ -13,6 +13,7 @@ Importable in every environment: pydantic and PyYAML only.
 from __future__ import annotations
 
 from pipelines.spec.base import Frozen
+from pipelines.spec.baselines import BaselineModel, Baselines, Loss
 from pipelines.spec.compress import Compress
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
 from pipelines.spec.evaluate import METRICS, Bound, Change, Evaluate, Fairness, Metric, threshold_of
@@ -27,6 +28,8 @@ from pipelines.spec.whole import Spec
 
 __all__ = [
     "METRICS",
+    "BaselineModel",
+    "Baselines",
     "Bound",
     "Budget",
     "Change",
@@ -43,6 +46,7 @@ __all__ = [
     "Images",
     "Kpi",
     "Learning",
+    "Loss",
     "Metric",
     "Policy",
     "Resources",

@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from pipelines.errors import bounded
 from pipelines.spec.base import Frozen, Name
+from pipelines.spec.baselines import Baselines
 from pipelines.spec.compress import Compress
 from pipelines.spec.data import ColumnType, Data
 from pipelines.spec.evaluate import Evaluate
@@ -33,6 +34,7 @@ class Spec(Frozen):
     learning: Learning = Learning()
     compress: Compress | None = None
     """Without it the trained model is judged and served as it is."""
+    baselines: Baselines = Baselines()
     evaluate: Evaluate = Evaluate()
     serving: Serving = Serving()
     kpis: tuple[Kpi, ...] = ()

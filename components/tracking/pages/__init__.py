@@ -88,6 +88,13 @@ def _compression(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
         tracker.log_table(rows, f"{key}_{path.stem}.json")
 
 
+def _comparison(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
+    folder = Path(artifact.uri)
+    tracker.log_artifact(folder / "models.html")
+    content = json.loads((folder / "models.json").read_text())
+    tracker.log_table([dict(zip(content["columns"], row, strict=True)) for row in content["data"]], "models.json")
+
+
 def _rows(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
     tracker.log_metrics({f"{key}/rows": float(artifact.properties.get("row_count", 0))})
 
@@ -99,10 +106,12 @@ def _json_files(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
 
 _PUBLISHERS: dict[str, Publisher] = {
     "Compression": _compression,
+    "Baselines": _json_files,
     "DataDocs": _folder,
     "ExampleAnomalies": _anomalies,
     "ExampleStatistics": _statistics,
     "GateReport": _gate,
+    "ModelComparison": _comparison,
     "ModelEvaluation": _evaluation,
     "ModelRun": _json_files,
     "Quarantine": _rows,
