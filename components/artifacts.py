@@ -46,3 +46,15 @@ class Registration(Artifact):
 
     TYPE_NAME = "Registration"
     PROPERTIES = {"version": Property(type=PropertyType.STRING)}
+
+
+class Benefit(Artifact):
+    """`benefit.json`: what a candidate cost and is expected to bring (`components.worth.benefit.statement`)."""
+
+    TYPE_NAME = "Benefit"
+
+
+class CostEntry(Artifact):
+    """`costs.json`: what a model version cost, node by node (`components.worth.ledger.Entry`)."""
+
+    TYPE_NAME = "CostEntry"

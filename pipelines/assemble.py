@@ -30,6 +30,9 @@ from components.registry.register.component import Register
 from components.statistics.component import Statistics
 from components.training.component import Train
 from components.transform.component import Transform
+from components.worth.benefit.component import Worth
+from components.worth.costs.component import Costs
+from components.worth.freshness.component import Freshness
 from pipelines.cluster import BEAM_ARGS
 from pipelines.manifest import Manifest
 from pipelines.settings import Settings
@@ -42,10 +45,13 @@ STAGES = {
     "schema": "validation",
     "anomalies": "validation",
     "transform": "features",
+    "freshness": "training",
     "train": "training",
     "champion": "validation",
     "evaluate": "gates",
+    "worth": "gates",
     "register": "release",
+    "costs": "release",
 }
 DESCRIPTIONS = {
     "contract": "Great Expectations on the raw day; bad rows go to quarantine",
@@ -54,10 +60,13 @@ DESCRIPTIONS = {
     "schema": "the curated schema of the pipeline folder",
     "anomalies": "today against the schema, and against the day the champion learned from",
     "transform": "preprocessing_fn over the day: transform graph and transformed examples",
+    "freshness": "what a day of staleness costs, from the models of the days before: TRAIN or SKIP",
     "train": "the training loop, time-boxed, checkpointed, resumed exactly",
     "champion": "the model that was live when this day was retrained",
     "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
+    "worth": "what the candidate is expected to bring, less what it cost",
     "register": "a version in the model registry, and @champion when the verdict allows it",
+    "costs": "what the version cost, beside the KPI it is expected to earn",
 }
 # Two slots for what keeps every core busy, so that two pipelines do not overrun a small machine.
 DEFAULT_RESOURCES = {
@@ -66,6 +75,7 @@ DEFAULT_RESOURCES = {
     "transform": Resources(slots=2),
     "train": Resources(slots=2, timeout_minutes=24 * 60),
     "evaluate": Resources(slots=2),
+    "freshness": Resources(slots=2),
 }
 
 
@@ -111,6 +121,21 @@ def _components(spec: Spec) -> list[BaseNode]:
     )
     # Anomalies refuse a day before it costs a training.
     transform.add_upstream_node(anomalies)
+    before_training: dict[str, BaseNode] = {}
+    if spec.worth and spec.worth.freshness:
+        before_training["freshness"] = Freshness(
+            examples=examples.outputs["examples"],
+            schema=schema.outputs["schema"],
+            transform_graph=transform.outputs["transform_graph"],
+            anomalies_report=anomalies.outputs["report"],
+            pipeline=spec.name,
+            day=day,
+            worth=spec.worth.model_dump_json(),
+            drift=spec.drift.model_dump_json(),
+            label=label,
+            unit=spec.data.split_key,
+            force=force,
+        )
     train = Train(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
@@ -120,6 +145,8 @@ def _components(spec: Spec) -> list[BaseNode]:
         label=label,
         weight=weight,
     )
+    for node in before_training.values():
+        train.add_upstream_node(node)
     evaluate = Evaluate(
         examples=examples.outputs["examples"],
         model=train.outputs["model"],
@@ -130,7 +157,16 @@ def _components(spec: Spec) -> list[BaseNode]:
         label=label,
     )
     # The cheapest first: a candidate that one gate refuses costs no other.
-    gates = {"evaluate": evaluate}
+    gates: dict[str, BaseNode] = {"evaluate": evaluate}
+    if spec.worth:
+        business = gates["business"].outputs if "business" in gates else {}
+        gates["worth"] = Worth(
+            model=train.outputs["model"],
+            champion_model=champion.outputs["model"],
+            business_report=business.get("report"),
+            business_evaluation=business.get("evaluation"),
+            worth=spec.worth.model_dump_json(exclude={"freshness"}),
+        )
     for before, after in pairwise(gates.values()):
         after.add_upstream_node(before)
     register = Register(
@@ -145,6 +181,15 @@ def _components(spec: Spec) -> list[BaseNode]:
         day=day,
         label=label,
     )
+    after_release: dict[str, BaseNode] = {}
+    if spec.worth:
+        after_release["costs"] = Costs(
+            registration=register.outputs["registration"],
+            benefit=gates["worth"].outputs["benefit"],
+            pipeline=spec.name,
+            day=day,
+            worth=spec.worth.model_dump_json(exclude={"freshness"}),
+        )
     named = {
         "contract": contract,
         "examples": examples,
@@ -153,9 +198,11 @@ def _components(spec: Spec) -> list[BaseNode]:
         "champion": champion,
         "anomalies": anomalies,
         "transform": transform,
+        **before_training,
         "train": train,
         **gates,
         "register": register,
+        **after_release,
     }
     return [component.with_id(name) for name, component in named.items()]
 
@@ -172,6 +219,7 @@ def _describe(spec: Spec, node: str) -> dict[str, Any]:
             "contract": {"source": "components.contract.source:source_fingerprint"},
             "schema": {"schema": "pipelines.assemble:schema_stamp"},
             "champion": {"champion": "components.registry.champion.stamp:champion_stamp"},
+            "freshness": {"models": "components.worth.freshness.stamp:freshness_stamp"},
         }.get(node, {}),
     }
 
@@ -202,7 +250,19 @@ def _code(name: str) -> dict[str, tuple[str, ...]]:
             "components.transform.tensors",
             *examples,
         ),
+        "freshness": (
+            "components.worth",
+            "components.inference",
+            "components.registry.versions",
+            "components.evaluation.scoring",
+            "components.evaluation.slicing",
+            "components.transform.graph",
+            "components.transform.tensors",
+            *examples,
+        ),
+        "worth": ("components.worth", "components.inference"),
         "register": ("components.registry",),
+        "costs": ("components.worth", "components.inference", "components.registry.versions"),
     }
 
 

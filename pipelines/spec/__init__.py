@@ -19,6 +19,7 @@ from pipelines.spec.model import Bound, Change, Drift, Evaluate, Metric, Strateg
 from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Schedule
 from pipelines.spec.source import Source
 from pipelines.spec.whole import Spec
+from pipelines.spec.worth import Freshness, Prices, Worth
 
 __all__ = [
     "Bound",
@@ -31,15 +32,18 @@ __all__ = [
     "Downsample",
     "Drift",
     "Evaluate",
+    "Freshness",
     "Frozen",
     "Images",
     "Metric",
+    "Prices",
     "Resources",
     "Schedule",
     "Source",
     "Spec",
     "StrategyName",
     "Train",
+    "Worth",
     "load_spec",
     "parse_spec",
     "pipeline_folder",

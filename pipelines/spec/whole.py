@@ -11,6 +11,7 @@ from pipelines.spec.base import Frozen, Name
 from pipelines.spec.data import Data
 from pipelines.spec.model import Drift, Evaluate, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
+from pipelines.spec.worth import Worth
 
 
 class Spec(Frozen):
@@ -24,6 +25,8 @@ class Spec(Frozen):
     drift: Drift = Drift()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+    worth: Worth | None = None
+    """None: what a retrain costs and brings decides nothing."""
     budget: Budget = Budget()
     cluster: Cluster = Cluster()
     resources: dict[Name, Resources] = {}

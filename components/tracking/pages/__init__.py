@@ -90,6 +90,8 @@ def _json_files(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
 
 
 _PUBLISHERS: dict[str, Publisher] = {
+    "Benefit": _json_files,
+    "CostEntry": _json_files,
     "DataDocs": _folder,
     "ExampleAnomalies": _anomalies,
     "ExampleStatistics": _statistics,

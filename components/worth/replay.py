@@ -1,0 +1,124 @@
+"""Models of earlier days on today's eval rows.
+
+    versions = aged_versions(all_versions(registry), day, count=5)
+    replay = replay_models(models, groups, scoring)      # [rows] labels and users, [rows, models] predictions
+
+A model that cannot score today's rows (it may know columns that are gone) is left out and named.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from components.evaluation.scoring import LABEL, Score, Scoring
+from components.examples.records import RowGroup, read
+from components.inference.units import Floats
+from components.registry.package import SAVED_MODEL
+from components.registry.versions import PROMOTED, Registry, data_day
+from pipelines.errors import TransientError
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+Units = npt.NDArray[np.uint64]
+
+
+class Replay(NamedTuple):
+    labels: Floats
+    units: Units
+    predictions: dict[str, Floats]
+    """By model."""
+    left_out: dict[str, str]
+    """Why, by model."""
+
+
+def aged_versions(versions: Iterable[ModelVersion], day: datetime.date, *, count: int) -> dict[int, ModelVersion]:
+    """By age in days from 1 to `count`; of several versions of a day the one that was champion, then the newest."""
+    by_age: dict[int, ModelVersion] = {}
+    for version in sorted(versions, key=lambda one: (bool(one.tags.get(PROMOTED)), int(one.version))):
+        age = (day - data_day(version)).days
+        if 1 <= age <= count:
+            by_age[age] = version
+    return dict(sorted(by_age.items()))
+
+
+def fetch_model(registry: Registry, version: ModelVersion, folder: Path) -> Path:
+    """Its SavedModel. Raises `TransientError` when the server does not give it."""
+    import mlflow
+    import mlflow.artifacts
+
+    # `models:/…` is looked up at the process-wide addresses, whatever is passed; elsewhere it opens a local database.
+    mlflow.set_tracking_uri(registry.uri)
+    mlflow.set_registry_uri(registry.uri)
+    try:
+        path = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"{version.source}/{SAVED_MODEL}", dst_path=str(folder), tracking_uri=registry.uri
+        )
+    except Exception as error:
+        raise TransientError(
+            f"cannot fetch version {version.version} of {registry.name}: {error}",
+            fix="check the MLflow server and its artifact folder; then retry",
+        ) from error
+    return Path(path)
+
+
+def choose_groups(groups: Sequence[RowGroup], rows: int) -> list[RowGroup]:
+    """Evenly spread over the day, about `rows` of them; at least one group."""
+    total = sum(group.row_count for group in groups)
+    return list(groups[:: max(1, math.ceil(total / rows))])
+
+
+def replay_models(models: Mapping[str, Path], groups: Sequence[RowGroup], scoring: Scoring, *, unit: str) -> Replay:
+    """`scoring`: as for one model; `unit` is the raw column whose values are users."""
+    scoring = replace(scoring, slice_columns=(unit,))
+    left_out = {name: why for name, path in models.items() if (why := _why_unusable(scoring, name, path, groups))}
+    usable = {name: path for name, path in models.items() if name not in left_out}
+    if not usable:
+        return Replay(np.zeros(0), np.zeros(0, np.uint64), {}, left_out)
+    score = Score(replace(scoring, models=usable))
+    score.setup()
+    batches = [batch for group in groups for _, batch in score.process((0, group))]
+    predictions = {name: _joined([batch.column(name).to_numpy() for batch in batches]) for name in usable}
+    units = [_hashes(batch.column(unit)) for batch in batches]
+    return Replay(
+        labels=_joined([batch.column(LABEL).to_numpy() for batch in batches]),
+        units=np.concatenate(units) if units else np.zeros(0, np.uint64),
+        predictions=predictions,
+        left_out=left_out,
+    )
+
+
+def _joined(parts: Sequence[npt.NDArray[np.float32]]) -> Floats:
+    return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
+
+
+def _why_unusable(scoring: Scoring, name: str, path: Path, groups: Sequence[RowGroup]) -> str:
+    score = Score(replace(scoring, models={name: path}))
+    try:
+        score.setup()
+        for group in groups[:1]:
+            found = score.score(read(group).slice(0, 16)).column(name).to_numpy()
+            if not np.isfinite(found).all():
+                return "its predictions are not finite"
+    except Exception as error:  # noqa: BLE001 - whatever an old model raises, the others are replayed
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return ""
+
+
+def _hashes(texts: pa.LargeListArray) -> Units:
+    """`[rows]`, of the first value of each."""
+    hashes = [
+        int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+        for text in texts.values.dictionary.to_pylist()
+    ]
+    return np.array(hashes, np.uint64)[texts.values.indices.to_numpy()[texts.offsets.to_numpy()[:-1]]]
