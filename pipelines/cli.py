@@ -23,6 +23,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 from rich.console import Console
 
+from pipelines.costs import costs
 from pipelines.errors import DaybreakError, ResourceError, SpecError
 from pipelines.settings import Settings
 
@@ -33,6 +34,7 @@ cluster = typer.Typer(
     no_args_is_help=True, help="A real Flink or Spark cluster on this machine, for `cluster: flink` or `spark`."
 )
 app.add_typer(cluster, name="cluster")
+app.command()(costs)
 Kind = Annotated[Literal["flink", "spark"], typer.Argument(help="flink or spark")]
 
 Without = Annotated[list[str] | None, typer.Option(help="Leave out airflow, mlflow or worker; may be repeated.")]
