@@ -60,16 +60,17 @@ def fetch_model(registry: Registry, version: ModelVersion, folder: Path) -> Path
     # `models:/…` is looked up at the process-wide addresses, whatever is passed; elsewhere it opens a local database.
     mlflow.set_tracking_uri(registry.uri)
     mlflow.set_registry_uri(registry.uri)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         path = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{version.source}/{SAVED_MODEL}", dst_path=str(folder), tracking_uri=registry.uri
+            artifact_uri=version.source, dst_path=str(folder), tracking_uri=registry.uri
         )
     except Exception as error:
         raise TransientError(
             f"cannot fetch version {version.version} of {registry.name}: {error}",
             fix="check the MLflow server and its artifact folder; then retry",
         ) from error
-    return Path(path)
+    return Path(path) / SAVED_MODEL
 
 
 def choose_groups(groups: Sequence[RowGroup], rows: int) -> list[RowGroup]:

@@ -100,6 +100,9 @@ def test_every_source_has_one_way_to_find_a_day(source: dict[str, str]) -> None:
         ({"evaluate": {"bounds": [{"metric": "auc"}]}}, "needs `min` or `max`"),
         ({"evaluate": {"bounds": [{"metric": "auc", "min": 0.9, "max": 0.1}]}}, "min 0.9 above max 0.1"),
         ({"drift": {"l_infinity": {"colour": 0.1}}}, "`drift.l_infinity` names colour"),
+        ({"worth": {"prices": {"cpu_core_hour_usd": -1}}}, "greater than or equal to 0"),
+        ({"worth": {"freshness": {"lift_per_unit": 1, "models": 1}}}, "greater than or equal to 2"),
+        ({"worth": {"prices": {"cpu_core_hour_usd": 1}, "value_per_request_usd": 0}}, "greater than 0"),
         ({"cluster": "yarn"}, "Input should be 'local', 'flink', 'spark' or 'dataflow'"),
         ({"cluster": {"kind": "local", "region": "r"}}, "`kind: local` has no region"),
         ({"cluster": {"kind": "local", "workers": 0}}, "greater than or equal to 1"),
@@ -117,6 +120,10 @@ def test_contradictions_name_file_path_and_received(changes: dict[str, Any], wor
     assert message.startswith("toy/pipeline.yaml: ")
     assert "Received: " in message
     assert "Fix: " in message
+
+
+def test_a_pipeline_that_says_nothing_of_worth_is_not_asked() -> None:
+    assert spec_with().worth is None
 
 
 def test_a_cluster_is_a_word_or_a_mapping() -> None:
