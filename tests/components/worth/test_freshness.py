@@ -198,7 +198,7 @@ def test_a_model_that_cannot_be_fetched_is_worth_a_retry(
 ) -> None:
     add_version(registry, package("good"), age=1)
     [version] = all_versions(registry)
-    stored = list((mlflow_server.folder / "artifacts").rglob(f"{version.model_id}/artifacts"))
+    stored = list((mlflow_server.folder / "artifacts").rglob(version.source.removeprefix("models:/")))
     assert stored, "the server keeps models elsewhere"
     for path in stored:
         path.rename(path.with_name("gone"))
