@@ -25,7 +25,7 @@ from components.examples.records import RowGroup, read
 from components.inference.units import Floats
 from components.registry.package import SAVED_MODEL
 from components.registry.versions import PROMOTED, Registry, data_day
-from pipelines.errors import TransientError
+from pipelines.errors import DataError, TransientError
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -53,9 +53,13 @@ def aged_versions(versions: Iterable[ModelVersion], day: datetime.date, *, count
 
 
 def fetch_model(registry: Registry, version: ModelVersion, folder: Path) -> Path:
-    """Its SavedModel. Raises `TransientError` when the server does not give it."""
+    """Its SavedModel, which may be missing there.
+
+    Raises `DataError` when the server has no such model, `TransientError` when it does not give it for now.
+    """
     import mlflow
     import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
 
     # `models:/…` is looked up at the process-wide addresses, whatever is passed; elsewhere it opens a local database.
     mlflow.set_tracking_uri(registry.uri)
@@ -66,6 +70,11 @@ def fetch_model(registry: Registry, version: ModelVersion, folder: Path) -> Path
             artifact_uri=version.source, dst_path=str(folder), tracking_uri=registry.uri
         )
     except Exception as error:
+        if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise DataError(
+                f"version {version.version} of {registry.name} must have a model. Received: {error}",
+                fix="none is needed: the others are replayed",
+            ) from error
         raise TransientError(
             f"cannot fetch version {version.version} of {registry.name}: {error}",
             fix="check the MLflow server and its artifact folder; then retry",

@@ -24,6 +24,7 @@ from components.worth.freshness.curve import curve_rows, gain_of_training, measu
 from components.worth.freshness.deciding import Action, Decision, Situation, decide
 from components.worth.ledger import all_versions, entry_of
 from components.worth.replay import Replay, aged_versions, choose_groups, fetch_model, replay_models
+from pipelines.errors import DataError
 from pipelines.settings import Settings
 from pipelines.spec import Drift, Worth
 from pipelines.spec import Freshness as FreshnessOfSpec
@@ -112,10 +113,21 @@ def _replay(
     )
     groups = row_groups(Path(artifact_utils.get_single_uri(input_dict["examples"])), SPLIT)
     with tempfile.TemporaryDirectory() as folder:
-        models = {}
-        for version in history.versions.values():
-            models[version.version] = fetch_model(registry, version, Path(folder) / version.version)
-        return replay_models(models, choose_groups(groups, freshness.rows), scoring, unit=str(exec_properties["unit"]))
+        models, missing = _fetch(registry, history, Path(folder))
+        chosen = choose_groups(groups, freshness.rows)
+        replay = replay_models(models, chosen, scoring, unit=str(exec_properties["unit"]))
+    return replay._replace(left_out=missing | replay.left_out)
+
+
+def _fetch(registry: Registry, history: History, folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """The models, and why those are missing that the server no longer has."""
+    models, missing = {}, {}
+    for version in history.versions.values():
+        try:
+            models[version.version] = fetch_model(registry, version, folder / version.version)
+        except DataError as error:
+            missing[version.version] = error.message
+    return models, missing
 
 
 def _schema(input_dict: dict[str, list[Artifact]]) -> schema_pb2.Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import shutil
@@ -28,7 +29,7 @@ from components.worth.freshness.executor import FreshnessExecutor
 from components.worth.freshness.stamp import freshness_stamp
 from components.worth.ledger import ENTRY_FILE, Entry, all_versions, read_costs, record_costs
 from components.worth.listing import read_lines, render
-from components.worth.replay import aged_versions, choose_groups
+from components.worth.replay import aged_versions, choose_groups, fetch_model
 from components.worth.spending import NodeCost, node_costs
 from pipelines.errors import TransientError
 from pipelines.manifest import Manifest
@@ -190,20 +191,30 @@ def test_the_first_day_is_trained(freshness: Decide) -> None:
     assert (report.verdict, found["code"], found["models"]) == (Verdict.ACCEPTED, "no_history", [])
 
 
-def test_a_model_that_cannot_be_fetched_is_worth_a_retry(
+def test_models_that_are_gone_are_left_out(
     registry: Registry,  # noqa: F811
     package: Callable[[str], Path],
     freshness: Decide,
     mlflow_server: MlflowServer,
 ) -> None:
+    for age in (1, 2):
+        add_version(registry, package("good"), age=age)
+    deleted, emptied = sorted(all_versions(registry), key=lambda version: version.version)
+    registry.client.delete_logged_model(deleted.source.removeprefix("models:/"))
+    [stored] = (mlflow_server.folder / "artifacts").rglob(emptied.source.removeprefix("models:/"))
+    shutil.rmtree(stored)
+    assert sorted(freshness()[1]["left_out"]) == ["1", "2"]
+
+
+def test_a_server_that_does_not_give_a_model_is_worth_a_retry(
+    registry: Registry,  # noqa: F811
+    package: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
     add_version(registry, package("good"), age=1)
     [version] = all_versions(registry)
-    stored = list((mlflow_server.folder / "artifacts").rglob(version.source.removeprefix("models:/")))
-    assert stored, "the server keeps models elsewhere"
-    for path in stored:
-        path.rename(path.with_name("gone"))
-    with pytest.raises(TransientError, match="cannot fetch version 1(?s:.)*artifact folder"):
-        freshness()
+    with pytest.raises(TransientError, match="cannot fetch version 1"):
+        fetch_model(dataclasses.replace(registry, uri="http://127.0.0.1:9"), version, tmp_path / "there")
 
 
 def test_the_stamp_names_champion_models_and_costs(
