@@ -15,7 +15,7 @@ from pipelines.spec import Worth
 def costs(name: Annotated[str, typer.Argument(help="A pipeline.")]) -> None:
     """What each model version cost and was expected to bring, and the days that left none."""
     from components.registry.versions import Registry
-    from components.worth.listing import read_lines, render
+    from components.worth.listing import read_lines, render, sum_of_runs
 
     settings = Settings.from_environment()
     spec = read_manifest(settings.manifests / f"{name}.json").spec
@@ -25,4 +25,5 @@ def costs(name: Annotated[str, typer.Argument(help="A pipeline.")]) -> None:
             fix=f"add it to pipelines/{name}/pipeline.yaml (docs/gates/worth.md), then `daybreak compile {name}`",
         )
     prices = Worth.model_validate(spec["worth"]).prices
-    print(render(read_lines(Registry.connect(settings, name), settings, name, prices)), end="")
+    lines = read_lines(Registry.connect(settings, name), settings, name, prices)
+    print(render(lines, spent_usd=sum_of_runs(settings, name, prices)), end="")

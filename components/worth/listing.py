@@ -12,7 +12,7 @@ from components.decision.record import DECISION_FILE, DecisionRecord, read_recor
 from components.inference.net_benefit import Estimate
 from components.registry.versions import Registry
 from components.worth.ledger import Entry, read_costs
-from components.worth.spending import find_makers, node_costs
+from components.worth.spending import node_costs
 from pipelines.outcome import read_outcomes
 from pipelines.settings import Settings
 from pipelines.spec import Prices
@@ -53,15 +53,26 @@ def _of_runs(settings: Settings, pipeline: str, prices: Prices) -> Iterator[Line
 
 def _spent(settings: Settings, record: DecisionRecord, prices: Prices) -> float:
     outcomes = read_outcomes(settings, record.pipeline, record.run_id)
-    return sum(cost.today_usd for cost in node_costs(outcomes, makers=find_makers(settings, outcomes), prices=prices))
+    return sum(cost.today_usd for cost in node_costs(outcomes, makers={}, prices=prices))
 
 
-def render(lines: Sequence[Line]) -> str:
+def sum_of_runs(settings: Settings, pipeline: str, prices: Prices) -> float:
+    """What all runs on disk spent, each try once: the lines overlap where a node of one is reused by another."""
+    spent = 0.0
+    for folder in (settings.runs / pipeline).glob("*/nodes"):
+        outcomes = read_outcomes(settings, pipeline, folder.parent.name)
+        spent += sum(cost.today_usd for cost in node_costs(outcomes, makers={}, prices=prices))
+    return spent
+
+
+def render(lines: Sequence[Line], *, spent_usd: float) -> str:
     rows = [_COLUMNS, *map(_cells, lines)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(_COLUMNS))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    total = sum(line.cost_usd for line in lines)
-    return "\n".join([*text, f"{total:.4g} USD in all; kWh are an estimate"]) + "\n"
+    return (
+        "\n".join([*text, f"{spent_usd:.4g} USD spent by the runs on disk, reuse counted once; kWh are an estimate"])
+        + "\n"
+    )
 
 
 def _cells(line: Line) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from components.worth.costs.executor import CostsExecutor, make_entry
 from components.worth.freshness.executor import FreshnessExecutor
 from components.worth.freshness.stamp import freshness_stamp
 from components.worth.ledger import ENTRY_FILE, Entry, all_versions, read_costs, record_costs
-from components.worth.listing import read_lines, render
+from components.worth.listing import read_lines, render, sum_of_runs
 from components.worth.replay import aged_versions, choose_groups, fetch_model
 from components.worth.spending import NodeCost, node_costs
 from pipelines.errors import TransientError
@@ -281,9 +281,11 @@ def test_costs_are_written_beside_the_version_once_and_listed(
         ("2026-01-08", version, pytest.approx(3)),
         ("2026-01-09", "", pytest.approx(3)),
     ]
-    table = render(lines)
+    spent = sum_of_runs(settings, registry.name, PRICES)
+    assert spent == pytest.approx(3), "both lines are of one run"
+    table = render(lines, spent_usd=spent)
     assert "30.00 [10.00, 50.00]" in table and "revenue +3.00% [+1.00%, +5.00%]" in table
-    assert "SKIP(cost)" in table and "6 USD in all" in table
+    assert "SKIP(cost)" in table and "3 USD spent" in table
 
 
 def test_rows_are_taken_from_the_whole_day() -> None:
