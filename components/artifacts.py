@@ -70,3 +70,15 @@ class ModelComparison(Artifact):
     """`models.json` and `models.html`: quality, seconds, bytes and latency of each model, and which was chosen."""
 
     TYPE_NAME = "ModelComparison"
+
+
+class Benefit(Artifact):
+    """`benefit.json`: what a candidate cost and is expected to bring (`components.worth.benefit.statement`)."""
+
+    TYPE_NAME = "Benefit"
+
+
+class CostEntry(Artifact):
+    """`costs.json`: what a model version cost, node by node (`components.worth.ledger.Entry`)."""
+
+    TYPE_NAME = "CostEntry"

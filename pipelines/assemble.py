@@ -6,25 +6,26 @@
     pipeline, nodes = assemble(load_spec("shop"), settings)
     compile_pipeline(pipeline, settings, spec=spec, nodes=nodes)
 
-The order of the nodes is the order of the day: data, validation, features, training, evaluation, release.
+The order of the nodes is the order of the day: data, validation, features, training, gates, release. What the spec does
+not ask for is not part of the pipeline.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 from tfx import v1 as tfx
-from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.data_types import RuntimeParameter
+from tfx.types.channel import BaseChannel
 from tfx.types.channel_utils import union
 
 from components.anomalies.component import Anomalies
+from components.baselines.component import LearnBaselines
 from components.business.component import Business
+from components.choice.component import Choose
 from components.compression.component import Compress
 from components.contract.component import Contract
 from components.contract.source import is_window
@@ -37,288 +38,222 @@ from components.serving_check.component import ServingCheck
 from components.statistics.component import Statistics
 from components.training.component import Train
 from components.transform.component import Transform
+from components.worth.benefit.component import Worth
+from components.worth.costs.component import Costs
+from components.worth.freshness.component import Freshness
 from pipelines.cluster import BEAM_ARGS
-from pipelines.manifest import Manifest
+from pipelines.nodes import describe_node
 from pipelines.settings import Settings
-from pipelines.spec import Resources, Spec, pipeline_folder
-
-STAGES = {
-    "contract": "data",
-    "examples": "data",
-    "statistics": "validation",
-    "schema": "validation",
-    "anomalies": "validation",
-    "transform": "features",
-    "train": "training",
-    "compress": "training",
-    "champion": "validation",
-    "learning": "gates",
-    "evaluate": "gates",
-    "serving_check": "gates",
-    "business": "gates",
-    "register": "release",
-}
-DESCRIPTIONS = {
-    "contract": "Great Expectations on the raw day; bad rows go to quarantine",
-    "examples": "rows as columns of lists, split by a stable hash",
-    "statistics": "TensorFlow Data Validation statistics of every split",
-    "schema": "the curated schema of the pipeline folder",
-    "anomalies": "today against the schema, and against the day the champion learned from",
-    "transform": "preprocessing_fn over the day: transform graph and transformed examples",
-    "train": "the training loop, time-boxed, checkpointed, resumed exactly",
-    "compress": "smaller variants of the model, measured; the one within the allowed loss is passed on",
-    "champion": "the model that was live when this day was retrained",
-    "learning": "overfitting, divergence, leaking features, skew between training and serving",
-    "evaluate": "candidate and champion on the same rows, by slice, with a written verdict",
-    "serving_check": "the candidate in a real server: parity, latency, memory, cost",
-    "business": "what candidate and champion would earn, from the log of lists that explore",
-    "register": "a version in the model registry, and @champion when the verdict allows it",
-}
-# Two slots for what keeps every core busy, so that two pipelines do not overrun a small machine.
-DEFAULT_RESOURCES = {
-    "examples": Resources(slots=2),
-    "statistics": Resources(slots=2),
-    "transform": Resources(slots=2),
-    "train": Resources(slots=2, timeout_minutes=24 * 60),
-    "compress": Resources(slots=2),
-    "evaluate": Resources(slots=2),
-    "serving_check": Resources(slots=2),
-    "business": Resources(slots=2),
-}
+from pipelines.spec import Compress as CompressSettings
+from pipelines.spec import Spec
+from pipelines.spec import Worth as WorthSettings
 
 
 def assemble(spec: Spec, settings: Settings) -> tuple[tfx.dsl.Pipeline, dict[str, dict[str, Any]]]:
     """The TFX pipeline of `spec` and, by node id, what the manifest says about each node beyond its edges."""
+    nodes = _Retrain(spec).nodes
     pipeline = tfx.dsl.Pipeline(
         pipeline_name=spec.name,
         pipeline_root=str(settings.artifacts / spec.name),
-        components=_components(spec),
+        components=[node.with_id(name) for name, node in nodes.items()],
         enable_cache=True,
         beam_pipeline_args=BEAM_ARGS,
     )
-    return pipeline, {component.id: _describe(spec, component.id) for component in pipeline.components}
+    return pipeline, {name: describe_node(spec, name) for name in nodes}
 
 
-def _components(spec: Spec) -> list[BaseNode]:
-    day = RuntimeParameter(name="day", ptype=str)
-    rows_limit = RuntimeParameter(name="rows_limit", ptype=int, default=0)
-    # Of a single day a forced run makes the same rows, so that it finds them in the cache.
-    force = RuntimeParameter(name="force", ptype=int, default=0) if is_window(spec.data.source) else 0
-    data, label = spec.data.model_dump_json(), spec.data.label
-    # The contract judges all rows: another rate must not make it read the day again.
-    judged = spec.data.model_dump_json(exclude={"downsample"})
+class _Retrain:
+    """The nodes by name, each after those it reads from."""
 
-    contract = Contract(pipeline=spec.name, data=judged, day=day, rows_limit=rows_limit, force=force)
-    examples = Examples(rows=contract.outputs["rows"], data=data)
-    statistics = Statistics(examples=examples.outputs["examples"])
-    schema = tfx.components.ImportSchemaGen(schema_file=f"pipelines/{spec.name}/schema.pbtxt")
-    champion = Champion(pipeline=spec.name, day=day)
-    anomalies = Anomalies(
-        statistics=statistics.outputs["statistics"],
-        schema=schema.outputs["schema"],
-        champion_statistics=champion.outputs["statistics"],
-        drift=spec.drift.model_dump_json(),
-    )
-    weight = spec.data.downsample.weight if spec.data.downsample else None
-    transform = Transform(
-        examples=examples.outputs["examples"],
-        schema=schema.outputs["schema"],
-        preprocessing_fn=f"pipelines.{spec.name}.features.preprocessing_fn",
-        sample=examples.outputs["sample"] if weight else None,
-        weight=weight,
-    )
-    # Anomalies refuse a day before it costs a training.
-    transform.add_upstream_node(anomalies)
-    train = Train(
-        examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema.outputs["schema"],
-        pipeline=spec.name,
-        train=spec.train.model_dump_json(),
-        label=label,
-        weight=weight,
-    )
-    compress = _compress(spec, train, transform, examples, schema)
-    model = (compress or train).outputs["model"]
-    learning = Learning(
-        examples=examples.outputs["examples"],
-        transformed_examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema.outputs["schema"],
-        model=model,
-        model_run=train.outputs["model_run"],
-        learning=spec.learning.model_dump_json(),
-        label=label,
-        unit=spec.data.split_key,
-    )
-    evaluate = Evaluate(
-        examples=examples.outputs["examples"],
-        model=model,
-        champion_model=champion.outputs["model"],
-        schema=schema.outputs["schema"],
-        transform_graph=transform.outputs["transform_graph"],
-        evaluate=spec.evaluate.model_dump_json(),
-        label=label,
-        unit=spec.data.split_key,
-    )
-    serving_check = ServingCheck(
-        examples=examples.outputs["examples"],
-        model=model,
-        schema=schema.outputs["schema"],
-        serving=spec.serving.model_dump_json(),
-        label=label,
-    )
-    # The cheapest first: a candidate that one gate refuses costs no other.
-    gates: dict[str, BaseComponent] = {"learning": learning, "evaluate": evaluate, "serving_check": serving_check}
-    if spec.kpis and spec.policy:
-        gates["business"] = Business(
-            rows=contract.outputs["rows"],
-            model=model,
-            champion_model=champion.outputs["model"],
-            schema=schema.outputs["schema"],
-            transform_graph=transform.outputs["transform_graph"],
-            kpis=json.dumps([kpi.model_dump(mode="json") for kpi in spec.kpis]),
-            policy=spec.policy.model_dump_json(),
-            data=judged,
-            day=day,
+    def __init__(self, spec: Spec) -> None:
+        self._spec, self._label, self._unit = spec, spec.data.label, spec.data.split_key
+        self._weight = spec.data.downsample.weight if spec.data.downsample else None
+        # The contract judges all rows: another rate must not make it read the day again.
+        self._judged = spec.data.model_dump_json(exclude={"downsample"})
+        self._day = RuntimeParameter(name="day", ptype=str)
+        self.nodes: dict[str, BaseNode] = {}
+        self._add_data()
+        self._add_training()
+        gates = self._add_gates()
+        self._add_release(gates)
+
+    def _out(self, node: str, output: str) -> BaseChannel:
+        return self.nodes[node].outputs[output]
+
+    def _of_day(self, *names: str) -> dict[str, BaseChannel]:
+        """Inputs that many nodes share."""
+        sources = {
+            "examples": ("examples", "examples"),
+            "transformed_examples": ("transform", "transformed_examples"),
+            "transform_graph": ("transform", "transform_graph"),
+            "schema": ("schema", "schema"),
+            "champion_model": ("champion", "model"),
+            "model_run": ("train", "model_run"),
+        }
+        return {name: self._out(*sources[name]) for name in names}
+
+    def _add_data(self) -> None:
+        spec = self._spec
+        rows_limit = RuntimeParameter(name="rows_limit", ptype=int, default=0)
+        # Of a single day a forced run makes the same rows, so that it finds them in the cache.
+        force = RuntimeParameter(name="force", ptype=int, default=0) if is_window(spec.data.source) else 0
+        self.nodes["contract"] = Contract(
+            pipeline=spec.name, data=self._judged, day=self._day, rows_limit=rows_limit, force=force
         )
-    for before, after in pairwise(gates.values()):
-        after.add_upstream_node(before)
-    register = Register(
-        model=model,
-        model_run=train.outputs["model_run"],
-        reports=union([gate.outputs["report"] for gate in gates.values()]),
-        examples=examples.outputs["examples"],
-        statistics=statistics.outputs["statistics"],
-        schema=schema.outputs["schema"],
-        transform_graph=transform.outputs["transform_graph"],
-        pipeline=spec.name,
-        day=day,
-        label=label,
-    )
-    named = {
-        "contract": contract,
-        "examples": examples,
-        "statistics": statistics,
-        "schema": schema,
-        "champion": champion,
-        "anomalies": anomalies,
-        "transform": transform,
-        "train": train,
-        **({"compress": compress} if compress else {}),
-        **gates,
-        "register": register,
-    }
-    return [component.with_id(name) for name, component in named.items()]
+        self.nodes["examples"] = Examples(rows=self._out("contract", "rows"), data=spec.data.model_dump_json())
+        self.nodes["statistics"] = Statistics(examples=self._out("examples", "examples"))
+        self.nodes["schema"] = tfx.components.ImportSchemaGen(schema_file=f"pipelines/{spec.name}/schema.pbtxt")
+        self.nodes["champion"] = Champion(pipeline=spec.name, day=self._day)
+        self.nodes["anomalies"] = Anomalies(
+            statistics=self._out("statistics", "statistics"),
+            schema=self._out("schema", "schema"),
+            champion_statistics=self._out("champion", "statistics"),
+            drift=spec.drift.model_dump_json(),
+        )
+        self.nodes["transform"] = Transform(
+            **self._of_day("examples", "schema"),
+            preprocessing_fn=f"pipelines.{spec.name}.features.preprocessing_fn",
+            sample=self._out("examples", "sample") if self._weight else None,
+            weight=self._weight,
+        )
+        # Anomalies refuse a day before it costs a training.
+        self.nodes["transform"].add_upstream_node(self.nodes["anomalies"])
 
+    def _add_training(self) -> None:
+        """Leaves the model that the gates judge in `self._model`."""
+        spec = self._spec
+        if spec.worth and spec.worth.freshness:
+            self._add_freshness(spec.worth)
+        self.nodes["train"] = Train(
+            examples=self._out("transform", "transformed_examples"),
+            **self._of_day("transform_graph", "schema"),
+            pipeline=spec.name,
+            train=spec.train.model_dump_json(),
+            label=self._label,
+            weight=self._weight,
+        )
+        self._model = self._out("train", "model")
+        if spec.baselines.enabled:
+            self._add_baselines()
+        if spec.compress:
+            self._add_compress(spec.compress)
+        for learner in ("train", "baselines"):
+            if "freshness" in self.nodes and learner in self.nodes:
+                self.nodes[learner].add_upstream_node(self.nodes["freshness"])
 
-def _compress(spec: Spec, train: Train, transform: Transform, examples: Examples, schema: BaseNode) -> Compress | None:
-    if spec.compress is None:
-        return None
-    return Compress(
-        trained_model=train.outputs["model"],
-        examples=examples.outputs["examples"],
-        transformed_examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema.outputs["schema"],
-        pipeline=spec.name,
-        compress=spec.compress.model_dump_json(),
-        train=spec.train.model_dump_json(),
-        slices=json.dumps(spec.evaluate.slices),
-        label=spec.data.label,
-        weight=spec.data.downsample.weight if spec.data.downsample else None,
-    )
+    def _add_freshness(self, worth: WorthSettings) -> None:
+        spec = self._spec
+        self.nodes["freshness"] = Freshness(
+            **self._of_day("examples", "schema", "transform_graph"),
+            anomalies_report=self._out("anomalies", "report"),
+            pipeline=spec.name,
+            day=self._day,
+            worth=worth.model_dump_json(),
+            drift=spec.drift.model_dump_json(),
+            label=self._label,
+            unit=self._unit,
+        )
 
+    def _add_baselines(self) -> None:
+        spec = self._spec
+        self.nodes["baselines"] = LearnBaselines(
+            examples=self._out("transform", "transformed_examples"),
+            **self._of_day("transform_graph", "schema"),
+            label=self._label,
+            weight=self._weight,
+            seed=spec.train.seed,
+            max_rows=spec.baselines.max_rows,
+            budget_secs=60 * spec.train.budget_minutes * spec.baselines.budget_share,
+        )
+        self.nodes["choose"] = Choose(
+            **self._of_day("examples", "schema", "transform_graph", "model_run"),
+            model=self._model,
+            learned=self._out("baselines", "baselines"),
+            baselines=spec.baselines.model_dump_json(include={"pin", "when_worse", "metric", "tolerance"}),
+            label=self._label,
+            unit=self._unit,
+        )
+        self._model = self._out("choose", "chosen")
 
-def _describe(spec: Spec, node: str) -> dict[str, Any]:
-    resources = spec.resources.get(node, DEFAULT_RESOURCES.get(node, Resources()))
-    return {
-        "stage": STAGES[node],
-        "description": DESCRIPTIONS[node],
-        "slots": resources.slots,
-        "timeout_secs": resources.timeout_minutes * 60,
-        "code": _code(spec.name)[node],
-        "stamps": {
-            "contract": {"source": "components.contract.source:source_fingerprint"},
-            "schema": {"schema": "pipelines.assemble:schema_stamp"},
-            "champion": {"champion": "components.registry.champion.stamp:champion_stamp"},
-            "business": {"log": "components.business.stamp:log_stamp"},
-        }.get(node, {}),
-    }
+    def _add_compress(self, compress: CompressSettings) -> None:
+        spec = self._spec
+        self.nodes["compress"] = Compress(
+            trained_model=self._model,
+            **self._of_day("examples", "transformed_examples", "transform_graph", "schema"),
+            pipeline=spec.name,
+            compress=compress.model_dump_json(),
+            train=spec.train.model_dump_json(),
+            slices=json.dumps(spec.evaluate.slices),
+            label=self._label,
+            weight=self._weight,
+        )
+        self._model = self._out("compress", "model")
 
+    def _add_gates(self) -> list[str]:
+        """Their names, the cheapest first: a candidate that one gate refuses costs no later one."""
+        spec = self._spec
+        gates: dict[str, BaseNode] = {
+            "learning": Learning(
+                model=self._model,
+                **self._of_day("examples", "transformed_examples", "transform_graph", "schema", "model_run"),
+                learning=spec.learning.model_dump_json(),
+                label=self._label,
+                unit=self._unit,
+            ),
+            "evaluate": Evaluate(
+                model=self._model,
+                **self._of_day("examples", "champion_model", "schema", "transform_graph"),
+                evaluate=spec.evaluate.model_dump_json(),
+                label=self._label,
+                unit=self._unit,
+            ),
+            "serving_check": ServingCheck(
+                model=self._model,
+                **self._of_day("examples", "schema"),
+                serving=spec.serving.model_dump_json(),
+                label=self._label,
+            ),
+        }
+        if spec.kpis and spec.policy:
+            gates["business"] = Business(
+                rows=self._out("contract", "rows"),
+                model=self._model,
+                **self._of_day("champion_model", "schema", "transform_graph"),
+                kpis=json.dumps([kpi.model_dump(mode="json") for kpi in spec.kpis]),
+                policy=spec.policy.model_dump_json(),
+                data=self._judged,
+                day=self._day,
+            )
+        if spec.worth:
+            business = gates["business"].outputs if "business" in gates else {}
+            gates["worth"] = Worth(
+                model=self._model,
+                champion_model=self._out("champion", "model"),
+                business_report=business.get("report"),
+                business_evaluation=business.get("evaluation"),
+                worth=spec.worth.model_dump_json(exclude={"freshness"}),
+            )
+        for before, after in pairwise(gates.values()):
+            after.add_upstream_node(before)
+        self.nodes |= gates
+        return ["choose", *gates] if "choose" in self.nodes else list(gates)
 
-def _code(name: str) -> dict[str, tuple[str, ...]]:
-    """The modules whose source decides what a node makes; stock nodes change with the locked environment only."""
-    row_groups = ("components.aggregation", "components.concurrency", "components.days")
-    examples = ("components.examples.records", "components.examples.texts")
-    return {
-        "contract": ("components.contract", "components.days", f"pipelines.{name}.expectations"),
-        "examples": ("components.examples", *row_groups),
-        "statistics": ("components.statistics", *row_groups, *examples),
-        "schema": (),
-        "anomalies": ("components.anomalies",),
-        "transform": ("components.transform", *row_groups, *examples, f"pipelines.{name}.features"),
-        "train": (
-            "components.training",
-            "components.transform.blocks",
-            f"pipelines.{name}.model",
-            f"pipelines.{name}.features",
-        ),
-        "learning": (
-            "components.learning",
-            "components.inference",
-            "components.evaluation.metrics",
-            "components.evaluation.scoring",
-            "components.evaluation.sums",
-            "components.transform",
-            *examples,
-        ),
-        "compress": (
-            "components.compression",
-            "components.evaluation",
-            "components.training",
-            "components.aggregation",
-            "components.concurrency",
-            "components.transform.blocks",
-            "components.transform.graph",
-            "components.transform.tensors",
-            *examples,
-            f"pipelines.{name}.model",
-            f"pipelines.{name}.features",
-        ),
-        "champion": ("components.registry", "components.ledger.entries"),
-        "evaluate": (
-            "components.evaluation",
-            "components.inference",
-            "components.aggregation",
-            "components.concurrency",
-            "components.transform.graph",
-            "components.transform.tensors",
-            *examples,
-        ),
-        "serving_check": (
-            "components.serving_check",
-            "components.serving",
-            "components.evaluation.scoring",
-            "components.transform.graph",
-            "components.transform.tensors",
-            *examples,
-        ),
-        "business": (
-            "components.business",
-            "components.inference",
-            "components.evaluation.scoring",
-            "components.transform.graph",
-            "components.transform.tensors",
-            "components.days",
-            "components.examples.splitting",
-            *examples,
-        ),
-        "register": ("components.registry", "components.ledger.entries"),
-    }
-
-
-def schema_stamp(manifest: Manifest, parameters: Mapping[str, str | int]) -> str:
-    """Digest of the curated schema: ImportSchemaGen's own cache key holds its path only."""
-    del parameters
-    return hashlib.sha256((pipeline_folder(manifest.pipeline) / "schema.pbtxt").read_bytes()).hexdigest()[:16]
+    def _add_release(self, gates: list[str]) -> None:
+        spec = self._spec
+        self.nodes["register"] = Register(
+            model=self._model,
+            reports=union([self._out(gate, "report") for gate in gates]),
+            statistics=self._out("statistics", "statistics"),
+            **self._of_day("examples", "schema", "transform_graph", "model_run"),
+            pipeline=spec.name,
+            day=self._day,
+            label=self._label,
+        )
+        if spec.worth:
+            self.nodes["costs"] = Costs(
+                registration=self._out("register", "registration"),
+                benefit=self._out("worth", "benefit"),
+                pipeline=spec.name,
+                day=self._day,
+                worth=spec.worth.model_dump_json(exclude={"freshness"}),
+            )

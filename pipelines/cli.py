@@ -24,6 +24,7 @@ import typer
 from rich.console import Console
 
 from pipelines import promotion
+from pipelines.costs import costs
 from pipelines.errors import DaybreakError, ResourceError, SpecError
 from pipelines.override import Override, current_user
 from pipelines.settings import Settings
@@ -35,7 +36,7 @@ cluster = typer.Typer(
     no_args_is_help=True, help="A real Flink or Spark cluster on this machine, for `cluster: flink` or `spark`."
 )
 app.add_typer(cluster, name="cluster")
-for _command in (promotion.champion, promotion.rollback, promotion.promote, promotion.explain):
+for _command in (promotion.champion, promotion.rollback, promotion.promote, promotion.explain, costs):
     app.command()(_command)
 Kind = Annotated[Literal["flink", "spark"], typer.Argument(help="flink or spark")]
 

@@ -32,6 +32,14 @@ class ArtifactRef(Frozen):
     properties: dict[str, str | int | float] = {}
 
 
+class Try(Frozen):
+    """What one try took whose work had started."""
+
+    seconds: float
+    cpu_secs: float
+    peak_memory_bytes: int
+
+
 class Outcome(Frozen):
     pipeline: str
     run_id: str
@@ -54,6 +62,8 @@ class Outcome(Frozen):
     """When the node's own code was about to run: after lock, inputs and cache. None when it did not run."""
     cpu_secs: float = 0.0
     peak_memory_bytes: int = 0
+    earlier: tuple[Try, ...] = ()
+    """Tries of this node in this run before this one, whose outcome files it replaced. One that was killed left none."""
     inputs: dict[str, tuple[ArtifactRef, ...]] = {}
     outputs: dict[str, tuple[ArtifactRef, ...]] = {}
     tracking_url: str = ""
@@ -61,6 +71,14 @@ class Outcome(Frozen):
     @property
     def seconds(self) -> float:
         return self.ended - self.started
+
+    @property
+    def tries(self) -> tuple[Try, ...]:
+        """All whose work had started; a cached node has none."""
+        if self.work_started is None:
+            return self.earlier
+        own = Try(seconds=self.seconds, cpu_secs=self.cpu_secs, peak_memory_bytes=self.peak_memory_bytes)
+        return (*self.earlier, own)
 
 
 def run_folder(settings: Settings, pipeline: str, run_id: str) -> Path:
@@ -76,12 +94,15 @@ def write_outcome(settings: Settings, outcome: Outcome) -> None:
     write_atomically(path, outcome.model_dump_json(indent=1).encode() + b"\n")
 
 
+def read_outcome(path: Path) -> Outcome | None:
+    """None when there is none, or none that can be read."""
+    try:
+        return Outcome.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+
+
 def read_outcomes(settings: Settings, pipeline: str, run_id: str) -> dict[str, Outcome]:
     """All nodes of a run that ended so far, by node id; a file that cannot be read is left out."""
-    outcomes: dict[str, Outcome] = {}
-    for path in sorted((run_folder(settings, pipeline, run_id) / "nodes").glob("*.json")):
-        try:
-            outcomes[path.stem] = Outcome.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
-            continue
-    return outcomes
+    paths = sorted((run_folder(settings, pipeline, run_id) / "nodes").glob("*.json"))
+    return {path.stem: outcome for path in paths if (outcome := read_outcome(path))}

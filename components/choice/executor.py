@@ -39,11 +39,17 @@ class ChooseExecutor(BaseExecutor):  # type: ignore[misc]
     ) -> None:
         sources = {name: Path(artifact_utils.get_single_uri(found)) for name, found in input_dict.items()}
         targets = {name: Path(artifact_utils.get_single_uri(found)) for name, found in output_dict.items()}
-        baselines, unit = Baselines.model_validate_json(exec_properties["baselines"]), str(exec_properties["unit"])
+        baselines = Baselines.model_validate_json(exec_properties["baselines"])
         learned, models = Learned.read(sources["learned"]), _models(sources)
         groups = row_groups(sources["examples"], SPLIT)
-        scoring = _scoring(models, sources, label=str(exec_properties["label"]), unit=unit)
-        scored = score(scoring, groups, unit=unit, metric=baselines.metric)
+        scoring = Scoring(
+            models=models,
+            transform=sources["transform_graph"],
+            schema=text_format.Parse((sources["schema"] / "schema.pbtxt").read_text(), schema_pb2.Schema()),
+            label=str(exec_properties["label"]),
+            unit=str(exec_properties["unit"]),
+        )
+        scored = score(scoring, groups, metric=baselines.metric)
         choice = choose(scored.quality, baselines)
         report = judge(choice.model, scored.quality, baselines)
         report.write(targets["report"])
@@ -60,13 +66,6 @@ def _models(sources: Mapping[str, Path]) -> dict[str, Path]:
     names = Learned.read(sources["learned"]).models
     found = {str(name): path for name in names if (path := saved_model(sources["learned"], name)).exists()}
     return {**found, OWN: Path(path_utils.serving_model_path(str(sources["model"])))}
-
-
-def _scoring(models: Mapping[str, Path], sources: Mapping[str, Path], *, label: str, unit: str) -> Scoring:
-    schema = text_format.Parse((sources["schema"] / "schema.pbtxt").read_text(), schema_pb2.Schema())
-    return Scoring(
-        models=models, transform=sources["transform_graph"], schema=schema, label=label, slice_columns=[unit]
-    )
 
 
 def _costs(

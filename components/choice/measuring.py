@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import tensorflow as tf
 
 from components.choice.quality import Quality, auc, measure, per_row_losses, sum_losses
-from components.evaluation.scoring import LABEL, Score, Scoring
+from components.evaluation.scored import LABEL, UNIT
+from components.evaluation.scoring import Score, Scoring
 from components.examples.records import RowGroup, read, serialize
 from pipelines.errors import DataError
 from pipelines.spec import Loss
@@ -33,12 +33,11 @@ class Scored(NamedTuple):
     auc: dict[str, float | None]
 
 
-def score(scoring: Scoring, groups: Sequence[RowGroup], *, unit: str, metric: Loss | None) -> Scored:
+def score(scoring: Scoring, groups: Sequence[RowGroup], *, metric: Loss | None) -> Scored:
     """Every model on every row.
 
     Args:
-        scoring: `slice_columns` is `[unit]`.
-        unit: raw column; rows of one value are alike.
+        scoring: with a `unit`.
         metric: by default the log loss for labels 0 and 1, else the squared error.
 
     Raises:
@@ -54,7 +53,7 @@ def score(scoring: Scoring, groups: Sequence[RowGroup], *, unit: str, metric: Lo
     labels = _column(batches, LABEL)
     predictions = np.column_stack([_column(batches, name) for name in names])
     metric = metric or ("binary_crossentropy" if np.isin(labels, (0, 1)).all() else "mean_squared_error")
-    units = np.concatenate([_units(batch.column(unit)) for batch in batches])
+    units = np.concatenate([batch.column(UNIT).to_numpy() for batch in batches])
     sums = sum_losses(units, per_row_losses(labels, predictions, metric=metric))
     by_name = zip(names, predictions.T, strict=True)
     return Scored(measure(names, [sums], metric=metric), {name: auc(labels, found) for name, found in by_name})
@@ -84,10 +83,3 @@ def _median_secs(serve: Any, examples: Any) -> float:
 
 def _column(batches: Sequence[pa.RecordBatch], name: str) -> npt.NDArray[np.float64]:
     return np.concatenate([batch.column(name).to_numpy() for batch in batches]).astype(np.float64)
-
-
-def _units(column: pa.LargeListArray) -> npt.NDArray[np.uint64]:
-    """A hash of the first value of each row, equal in every run."""
-    texts = column.values
-    hashes = pd.util.hash_array(np.array(texts.dictionary.to_pylist(), object), categorize=False)
-    return np.asarray(hashes[texts.indices.to_numpy()[column.offsets.to_numpy()[:-1]]], np.uint64)

@@ -26,6 +26,8 @@ from components.training.job import Job
 from pipelines.spec import Compress, Train
 
 SPLIT = "eval"
+OWN = "tensorflow"
+"""What the node `choose` calls the model of model.py."""
 
 
 class CompressExecutor(BaseExecutor):  # type: ignore[misc]
@@ -39,7 +41,8 @@ class CompressExecutor(BaseExecutor):  # type: ignore[misc]
     ) -> None:
         with tempfile.TemporaryDirectory(prefix="daybreak-compress-") as temporary:
             workshop = _workshop(input_dict, exec_properties, folder=Path(temporary))
-            paths, broken = _build(workshop, Path(temporary) / "variants")
+            chosen = input_dict["trained_model"][0].get_string_custom_property("chosen") or OWN
+            paths, broken = _build(workshop, Path(temporary) / "variants", chosen=chosen)
             measured = measure(
                 {FULL: workshop.trained, **paths},
                 groups=row_groups(Path(artifact_utils.get_single_uri(input_dict["examples"])), SPLIT),
@@ -79,8 +82,11 @@ def _workshop(input_dict: dict[str, list[Artifact]], exec_properties: dict[str, 
     )
 
 
-def _build(workshop: Workshop, folder: Path) -> tuple[dict[str, Path], dict[str, Measurement]]:
+def _build(workshop: Workshop, folder: Path, *, chosen: str) -> tuple[dict[str, Path], dict[str, Measurement]]:
     """The variants that could be built, and why the others could not."""
+    if chosen != OWN:
+        error = f"the chosen model is `{chosen}`, and only that of model.py has weights to compress"
+        return {}, {name: Measurement(name=name, error=error) for name in workshop.compress.variants}
     paths: dict[str, Path] = {}
     broken: dict[str, Measurement] = {}
     for name in workshop.compress.variants:

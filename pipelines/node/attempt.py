@@ -27,7 +27,7 @@ from pipelines.node.interruption import Interrupted, Signals, catch_signals
 from pipelines.node.launcher import NodeLauncher, check_published
 from pipelines.node.metadata import Connection, connection_config
 from pipelines.node.temporary import temporary_folder
-from pipelines.outcome import ArtifactRef, Outcome, State, write_outcome
+from pipelines.outcome import ArtifactRef, Outcome, State, outcome_path, read_outcome, write_outcome
 from pipelines.override import Override, forget_override
 from pipelines.settings import Settings
 from pipelines.spec import Cluster
@@ -231,6 +231,7 @@ def _obey_gate(attempt: Attempt, progress: _Progress) -> None:
 
 def _conclude(attempt: Attempt, settings: Settings, progress: _Progress, started: float) -> Outcome:
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    before = read_outcome(outcome_path(settings, attempt.manifest.pipeline, attempt.run_id, attempt.node))
     outcome = Outcome(
         pipeline=attempt.manifest.pipeline,
         run_id=attempt.run_id,
@@ -248,6 +249,7 @@ def _conclude(attempt: Attempt, settings: Settings, progress: _Progress, started
         work_started=progress.work_started,
         cpu_secs=sum(use.ru_utime + use.ru_stime for use in usage),
         peak_memory_bytes=max(use.ru_maxrss for use in usage) * 1024,
+        earlier=before.tries if before else (),
         inputs=progress.inputs,
         outputs=progress.outputs,
     )

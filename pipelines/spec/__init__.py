@@ -25,6 +25,7 @@ from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Sc
 from pipelines.spec.serving import Serving
 from pipelines.spec.source import Source
 from pipelines.spec.whole import Spec
+from pipelines.spec.worth import Freshness, Prices, Worth
 
 __all__ = [
     "METRICS",
@@ -42,6 +43,7 @@ __all__ = [
     "Drift",
     "Evaluate",
     "Fairness",
+    "Freshness",
     "Frozen",
     "Images",
     "Kpi",
@@ -49,6 +51,7 @@ __all__ = [
     "Loss",
     "Metric",
     "Policy",
+    "Prices",
     "Resources",
     "Schedule",
     "Serving",
@@ -56,6 +59,7 @@ __all__ = [
     "Spec",
     "StrategyName",
     "Train",
+    "Worth",
     "load_spec",
     "parse_spec",
     "pipeline_folder",

@@ -17,6 +17,7 @@ from pipelines.spec.learning import Learning
 from pipelines.spec.model import Drift, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
 from pipelines.spec.serving import Serving
+from pipelines.spec.worth import Worth
 
 _NUMERIC = (ColumnType.INT, ColumnType.FLOAT, ColumnType.BOOL)
 
@@ -40,6 +41,8 @@ class Spec(Frozen):
     kpis: tuple[Kpi, ...] = ()
     policy: Policy | None = None
     """With `kpis`: the gate `business` compares what candidate and champion would earn (docs/gates/business.md)."""
+    worth: Worth | None = None
+    """None: what a retrain costs and brings decides nothing."""
     budget: Budget = Budget()
     cluster: Cluster = Cluster()
     resources: dict[Name, Resources] = {}

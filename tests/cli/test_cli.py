@@ -54,6 +54,7 @@ def test_help_names_every_command(installation: Installation) -> None:
         "cluster",
         "check",
         "compile",
+        "costs",
         "run",
         "explain",
         "champion",

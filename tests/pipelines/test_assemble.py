@@ -3,23 +3,29 @@ from __future__ import annotations
 import ast
 import importlib.util
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipelines.assemble import _code, _components
-from pipelines.spec import load_spec
+from pipelines.assemble import assemble
+from pipelines.nodes import NODES, node_code
+from pipelines.settings import Settings
+from pipelines.spec import Spec, load_spec
 
-NO_RESULT = {"components.artifacts", "components.decision.report"}
-"""Declarations: what a node makes does not depend on their code."""
+NO_RESULT = ("components.artifacts", "components.decision", "components.tracking", "components.processes")
+"""Declarations, what is told to others, and how processes end: what a node makes does not depend on their code."""
+TELLERS = {"contract", "anomalies", "champion", "register", "schema", "costs", "worth", "freshness"}
+"""They ask services, or only compare numbers."""
 
 
-@pytest.mark.parametrize("node", ["examples", "statistics", "transform"])
-def test_a_data_stage_runs_again_when_any_module_it_uses_has_changed(node: str) -> None:
-    declared = _code("shop")[node]
+@pytest.mark.parametrize("node", sorted(NODES.keys() - TELLERS))
+def test_a_node_runs_again_when_any_module_it_uses_has_changed(node: str) -> None:
+    declared = node_code("shop", node)
     used = reachable(module for module in declared if module.startswith("components."))
     covered = {module for module in used if any(f"{module}.".startswith(f"{prefix}.") for prefix in declared)}
-    assert used - covered <= NO_RESULT
+    assert used == covered
 
 
 def reachable(modules: Iterator[str]) -> set[str]:
@@ -33,6 +39,8 @@ def reachable(modules: Iterator[str]) -> set[str]:
             continue
         seen.add(path)
         for module in imports(path):
+            if module.startswith(NO_RESULT):
+                continue
             found.add(module)
             waiting.append(files(module)[0])
     return found
@@ -60,12 +68,62 @@ def is_module(name: str) -> bool:
         return False
 
 
-def test_the_chosen_variant_is_what_gates_and_registry_get() -> None:
-    spec = load_spec("shop")
-    assert spec.compress is not None
-    with_node = {component.id: component for component in _components(spec)}
-    for node in ("evaluate", "register"):
-        assert with_node[node].inputs["model"].producer_component_id == "compress"
-    without = {component.id: component for component in _components(spec.model_copy(update={"compress": None}))}
-    assert "compress" not in without
-    assert without["register"].inputs["model"].producer_component_id == "train"
+def nodes_of(**changes: Any) -> dict[str, Any]:
+    spec = Spec.model_validate(load_spec("shop").model_dump() | changes)
+    pipeline, described = assemble(spec, Settings.from_environment())
+    nodes = {component.id: component for component in pipeline.components}
+    assert described.keys() == nodes.keys()
+    return nodes
+
+
+OFF: dict[str, Any] = {"baselines": {"enabled": False}, "compress": None}
+INT8 = {"variants": ["int8"], "max_loss": {"auc": 0.001}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "last"),
+    [
+        ({"compress": INT8}, ("compress", "model")),
+        ({"compress": None}, ("choose", "chosen")),
+        ({**OFF, "compress": INT8}, ("compress", "model")),
+        (OFF, ("train", "model")),
+    ],
+)
+def test_gates_and_registry_get_the_last_model(changes: dict[str, Any], last: tuple[str, str]) -> None:
+    nodes = nodes_of(**changes)
+    model = nodes[last[0]].outputs[last[1]]
+    for node in ("learning", "evaluate", "serving_check", "business", "register"):
+        assert nodes[node].inputs["model"] is model, node
+
+
+def test_each_step_takes_the_model_of_the_one_before() -> None:
+    nodes = nodes_of(compress=INT8)
+    assert nodes["choose"].inputs["model"] is nodes["train"].outputs["model"]
+    assert nodes["choose"].inputs["learned"] is nodes["baselines"].outputs["baselines"]
+    assert nodes["compress"].inputs["trained_model"] is nodes["choose"].outputs["chosen"]
+
+
+def test_what_the_spec_does_not_ask_for_is_no_node() -> None:
+    nodes = nodes_of(**OFF, kpis=[], policy=None, worth=None)
+    assert not {"baselines", "choose", "compress", "business", "worth", "costs", "freshness"} & nodes.keys()
+
+
+def test_gates_run_one_after_the_other_and_the_registry_hears_all() -> None:
+    nodes = nodes_of()
+    gates = ["learning", "evaluate", "serving_check", "business", "worth"]
+    for before, after in pairwise(gates):
+        assert nodes[before] in nodes[after].upstream_nodes
+    heard = {channel.producer_component_id for channel in nodes["register"].inputs["reports"].channels}
+    assert heard == {"choose", *gates}
+
+
+def test_a_day_that_is_not_worth_a_training_learns_nothing() -> None:
+    nodes = nodes_of()
+    assert nodes["freshness"] in nodes["train"].upstream_nodes
+    assert nodes["freshness"] in nodes["baselines"].upstream_nodes
+
+
+def test_a_pin_leaves_what_is_learned_in_the_cache() -> None:
+    pinned, free = nodes_of(), nodes_of(baselines={"pin": None, "tolerance": 0.01, "when_worse": "refuse"})
+    assert pinned["baselines"].exec_properties == free["baselines"].exec_properties
+    assert pinned["choose"].exec_properties != free["choose"].exec_properties

@@ -212,6 +212,11 @@ def test_a_retry_after_a_failure_goes_on_in_the_same_run(bench: Bench) -> None:
     code, output = bench.run("twice")
     assert code == 0, output
     assert bench.states("count") == ["FAILED", "COMPLETE"]
+    first, second = bench.outcome("count").tries
+    assert min(first.cpu_secs, second.cpu_secs) > 0, "the failed try costs as well"
+    assert bench.run("count")[0] == 0
+    assert bench.outcome("count").state is State.CACHED
+    assert bench.outcome("count").tries == (first, second), "and reuse costs nothing"
 
 
 def test_a_node_run_again_after_success_replaces_its_outputs(bench: Bench) -> None:

@@ -116,6 +116,9 @@ def test_every_source_has_one_way_to_find_a_day(source: dict[str, str]) -> None:
         ({"evaluate": {"bounds": [{"metric": "auc"}]}}, "needs `min` or `max`"),
         ({"evaluate": {"bounds": [{"metric": "auc", "min": 0.9, "max": 0.1}]}}, "min 0.9 above max 0.1"),
         ({"drift": {"l_infinity": {"colour": 0.1}}}, "`drift.l_infinity` names colour"),
+        ({"worth": {"prices": {"cpu_core_hour_usd": -1}}}, "greater than or equal to 0"),
+        ({"worth": {"freshness": {"lift_per_unit": 1, "models": 1}}}, "greater than or equal to 2"),
+        ({"worth": {"prices": {"cpu_core_hour_usd": 1}, "value_per_request_usd": 0}}, "greater than 0"),
         ({"cluster": "yarn"}, "Input should be 'local', 'flink', 'spark' or 'dataflow'"),
         ({"cluster": {"kind": "local", "region": "r"}}, "`kind: local` has no region"),
         ({"cluster": {"kind": "local", "workers": 0}}, "greater than or equal to 1"),
@@ -133,6 +136,10 @@ def test_contradictions_name_file_path_and_received(changes: dict[str, Any], wor
     assert message.startswith("toy/pipeline.yaml: ")
     assert "Received: " in message
     assert "Fix: " in message
+
+
+def test_a_pipeline_that_says_nothing_of_worth_is_not_asked() -> None:
+    assert spec_with().worth is None
 
 
 def test_a_cluster_is_a_word_or_a_mapping() -> None:
@@ -231,3 +238,13 @@ def test_kpis_are_declared_once_for_every_comparison() -> None:
 def test_kpis_and_policy_that_contradict_the_rows_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         spec_with(**changes)
+
+
+def test_without_a_section_the_own_model_is_served() -> None:
+    assert load_spec("shop").baselines.pin == load_spec("taxi").baselines.pin == "tensorflow"
+
+
+@pytest.mark.parametrize("wrong", ["pin: forest", "tolerance: -1", "metric: auc", "budget_share: 0"])
+def test_a_wrong_setting_of_the_baselines_is_named(wrong: str) -> None:
+    with pytest.raises(SpecError, match=f"baselines.{wrong.partition(':')[0]}"):
+        parse_spec(f"name: x\nbaselines: {{{wrong}}}")

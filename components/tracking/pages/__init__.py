@@ -107,6 +107,8 @@ def _json_files(key: str, artifact: ArtifactRef, tracker: Tracker) -> None:
 _PUBLISHERS: dict[str, Publisher] = {
     "Compression": _compression,
     "Baselines": _json_files,
+    "Benefit": _json_files,
+    "CostEntry": _json_files,
     "DataDocs": _folder,
     "ExampleAnomalies": _anomalies,
     "ExampleStatistics": _statistics,
