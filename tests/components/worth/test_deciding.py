@@ -67,19 +67,6 @@ def test_a_skip_refuses_the_day_and_names_the_way_out() -> None:
     assert (check.observed, check.interval, check.bound) == (3, (1, 5), ">= 10 USD")
 
 
-def test_force_trains_what_would_be_skipped_and_leaves_a_trace() -> None:
-    report = judge(decide(situation(), FRESHNESS), situation(), pipeline="shop", day=DAY, force=True)
-    assert report.verdict is Verdict.ACCEPTED
-    assert report.checks[0].overridden
-    assert report.reason.startswith("trained by force, else: SKIP(cost)")
-
-
-def test_force_changes_nothing_where_the_day_is_trained_anyway() -> None:
-    fresh = situation(gain_usd=Estimate(20, 15, 25))
-    report = judge(decide(fresh, FRESHNESS), fresh, pipeline="shop", day=DAY, force=True)
-    assert (report.verdict, report.checks[0].overridden) == (Verdict.ACCEPTED, False)
-
-
 def test_the_gain_is_what_the_champion_loses_by_being_older() -> None:
     none = np.zeros(2)
     curve = Curve(np.array([1.0, 2.0]), none, none, none, none, slope=0.01, slope_error=0.0)

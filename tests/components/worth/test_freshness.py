@@ -22,23 +22,28 @@ from components.decision.record import DecisionRecord, RegisteredModel
 from components.decision.report import Check, GateReport, Verdict
 from components.examples.records import RowGroup, to_lists, write_shard
 from components.inference.net_benefit import Estimate
-from components.registry.versions import CHAMPION, DAY, PROMOTED, Registry
+from components.ledger.entries import Draft, Event
+from components.ledger.ledger import Ledger
+from components.registry.versions import DAY, Registry
 from components.worth.benefit.statement import Statement
 from components.worth.costs.executor import CostsExecutor, make_entry
 from components.worth.freshness.executor import FreshnessExecutor
+from components.worth.freshness.history import aged_versions
 from components.worth.freshness.stamp import freshness_stamp
 from components.worth.ledger import ENTRY_FILE, Entry, all_versions, read_costs, record_costs
 from components.worth.listing import read_lines, render, sum_of_runs
-from components.worth.replay import aged_versions, choose_groups, fetch_model
+from components.worth.replay import choose_groups, fetch_model
 from components.worth.spending import NodeCost, node_costs
 from pipelines.errors import TransientError
 from pipelines.manifest import Manifest
 from pipelines.settings import Settings
 from pipelines.spec import Drift, Freshness, Prices, Worth
 from tests.components.evaluation.conftest import COLUMNS, Day, day  # noqa: F401
-from tests.components.registry.conftest import registry  # noqa: F401
+from tests.components.registry.conftest import ledger, registry  # noqa: F401
 from tests.components.tracking.mlflow_server import MlflowServer
 from tests.components.worth.outcomes import outcome, write
+
+pytestmark = pytest.mark.usefixtures("ledger")
 
 TODAY = datetime.date(2026, 1, 9)
 PRICES = Prices(cpu_core_hour_usd=1)
@@ -67,10 +72,15 @@ def add_version(
     logged = client.create_logged_model(experiment_id, name=f"age-{age}")
     client.log_model_artifacts(logged.model_id, str(model))
     logged = client.finalize_logged_model(logged.model_id, "READY")
-    tags = {DAY: str(TODAY - datetime.timedelta(age))} | ({PROMOTED: "alias"} if promoted else {})
+    learned_from = TODAY - datetime.timedelta(age)
+    tags = {DAY: str(learned_from)}
     version: str = client.create_model_version(
         registry.name, source=f"models:/{logged.model_id}", model_id=logged.model_id, tags=tags
     ).version
+    events = (Event.REGISTERED, Event.PROMOTED) if promoted else (Event.REGISTERED,)
+    written = Ledger.open(Settings.from_environment(), registry.name)
+    drafts = [Draft(event=event, version=version, day=learned_from, actor="test", reason="a test") for event in events]
+    written.append(*drafts, after=written.entries())
     if cost_usd:
         record_costs(registry, version, entry(cost_usd))
     return version
@@ -103,9 +113,9 @@ Decide = Callable[..., tuple[GateReport, dict[str, Any]]]
 
 @pytest.fixture
 def freshness(day: Day, registry: Registry, tmp_path: Path) -> Decide:  # noqa: F811
-    """`freshness(worth, drift=0.1, force=0)`: the executor as a node runs it."""
+    """`freshness(worth, drift=0.1)`: the executor as a node runs it."""
 
-    def run(worth: Worth = WORTH, *, drift: float = 0.1, force: int = 0) -> tuple[GateReport, dict[str, Any]]:
+    def run(worth: Worth = WORTH, *, drift: float = 0.1) -> tuple[GateReport, dict[str, Any]]:
         rows = {**day.rows, "hour": [number % 200 for number in range(3000)]}
         batch = pa.RecordBatch.from_pydict(rows)
         write_shard(to_lists(batch, COLUMNS), tmp_path / "examples" / "Split-eval", index=0, count=1)
@@ -128,7 +138,6 @@ def freshness(day: Day, registry: Registry, tmp_path: Path) -> Decide:  # noqa: 
             "drift": Drift(jensen_shannon={"fare": 0.5}).model_dump_json(),
             "label": "tips",
             "unit": "hour",
-            "force": force,
         }
         FreshnessExecutor().Do(inputs, outputs, parameters)
         report = GateReport.read(tmp_path / "report")
@@ -150,10 +159,9 @@ def test_a_day_whose_models_age_is_trained_and_an_incompatible_one_is_left_out(
     freshness: Decide,
     tmp_path: Path,
 ) -> None:
-    champion = add_version(registry, package("good"), age=1, cost_usd=7)
+    add_version(registry, package("good"), age=1, cost_usd=7)
     other = add_version(registry, package("other"), age=2)
     add_version(registry, package("poor"), age=3, cost_usd=9)
-    registry.client.set_registered_model_alias(registry.name, CHAMPION, champion)
     report, found = freshness()
     assert report.verdict is Verdict.ACCEPTED
     assert (found["action"], found["code"], found["cost_usd"]) == ("TRAIN", "worth_it", 8)
@@ -167,19 +175,17 @@ def test_a_day_whose_models_age_is_trained_and_an_incompatible_one_is_left_out(
     assert (tmp_path / "curve" / "readable" / "freshness.png").stat().st_size > 1000
 
 
-def test_a_day_whose_models_do_not_age_is_skipped_unless_forced(
+def test_a_day_whose_models_do_not_age_is_skipped(
     registry: Registry,  # noqa: F811
     package: Callable[[str], Path],
     freshness: Decide,
 ) -> None:
     champion = add_version(registry, package("good"), age=1, cost_usd=7)
     add_version(registry, package("good"), age=2, cost_usd=7)
-    registry.client.set_registered_model_alias(registry.name, CHAMPION, champion)
     report, found = freshness()
     assert (report.verdict, found["code"]) == (Verdict.REFUSED, "skip_cost")
     assert f"champion version {champion} stays" in report.reason
     assert "--force" in report.next_command
-    assert freshness(force=1)[0].verdict is Verdict.ACCEPTED
     assert freshness(drift=0.45)[1]["code"] == "drift"
     capped = WORTH.model_copy(update={"freshness": Freshness(lift_per_unit=0.1, max_age_days=1)})
     assert freshness(capped)[1]["code"] == "staleness_cap"
@@ -224,8 +230,7 @@ def test_the_stamp_names_champion_models_and_costs(
     spec = {"worth": WORTH.model_dump(mode="json")}
     manifest = Manifest(pipeline=registry.name, ir="", ir_digest="", nodes=(), spec=spec)
     assert freshness_stamp(manifest, {"day": str(TODAY)}) == "no champion"
-    champion = add_version(registry, package("good"), age=2, cost_usd=7)
-    registry.client.set_registered_model_alias(registry.name, CHAMPION, champion)
+    add_version(registry, package("good"), age=2, cost_usd=7)
     add_version(registry, package("good"), age=0)
     assert freshness_stamp(manifest, {"day": str(TODAY)}) == "champion 1 of 2026-01-07\nage 2 version 1 7 USD"
 
@@ -236,7 +241,9 @@ def test_of_several_models_of_a_day_the_champion_is_replayed(
 ) -> None:
     for age, promoted in ((1, True), (1, False), (6, True), (-1, True)):
         add_version(registry, package("good"), age=age, promoted=promoted)
-    assert {age: one.version for age, one in aged_versions(all_versions(registry), TODAY, count=5).items()} == {1: "1"}
+    entries = Ledger.open(Settings.from_environment(), registry.name).entries()
+    aged = aged_versions(entries, all_versions(registry), TODAY, count=5)
+    assert {age: one.version for age, one in aged.items()} == {1: "1"}
 
 
 def test_costs_are_written_beside_the_version_once_and_listed(
