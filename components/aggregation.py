@@ -11,7 +11,9 @@ import abc
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from functools import partial
+from itertools import count
+from typing import Any, Generic, TypeVar, cast
 
 import apache_beam as beam
 import pyarrow as pa
@@ -23,8 +25,8 @@ FAN_IN = 64
 
 Element = TypeVar("Element")
 Partial = TypeVar("Partial")
-Map = Callable[..., Iterable[Any]]
-"""`map`, or the one of a pool of threads."""
+Numbered = tuple[int, list[bytes]]
+"""The packed parts of a partial, and where it comes in the order."""
 
 
 class Kernel(abc.ABC, Generic[Element, Partial]):
@@ -41,10 +43,19 @@ class Kernel(abc.ABC, Generic[Element, Partial]):
     def merge(self, partials: Sequence[Partial]) -> Partial:
         """Of neighbours, in input order; of one partial too."""
 
-    def merge_parts(self, partials: Sequence[Partial], run: Map) -> Partial:
-        """The same as `merge`. A partial whose parts are merged apart from each other runs them over `run`."""
-        del run
-        return self.merge(partials)
+    def parts(self, partial: Partial) -> Sequence[Any]:
+        """What is merged apart from each other, as many of every partial: one of them is in memory at a time."""
+        return [partial]
+
+    def merge_part(self, number: int, parts: Sequence[Any]) -> Any:
+        """As `merge`, of one part of each partial."""
+        del number
+        return self.merge(parts)
+
+    def whole(self, parts: Sequence[Any]) -> Partial:
+        """The partial of these parts."""
+        [partial] = parts
+        return cast("Partial", partial)
 
 
 class Aggregate(beam.PTransform):  # type: ignore[misc]
@@ -71,26 +82,31 @@ class _Partial(beam.DoFn):  # type: ignore[misc]
     def setup(self) -> None:
         self._kernel.setup()
 
-    def process(self, element: tuple[int, Any]) -> Iterator[tuple[int, tuple[int, bytes]]]:
+    def process(self, element: tuple[int, Any]) -> Iterator[tuple[int, Numbered]]:
         index, row_group = element
-        yield index // self._fan_in, (index, _pack(self._kernel.partial(row_group)))
+        parts = self._kernel.parts(self._kernel.partial(row_group))
+        yield index // self._fan_in, (index, [_pack(part) for part in parts])
 
 
 def _merge_neighbours(
-    element: tuple[int, Iterable[tuple[int, bytes]]], kernel: Kernel[Any, Any], threads: int
-) -> tuple[None, tuple[int, bytes]]:
+    element: tuple[int, Iterable[Numbered]], kernel: Kernel[Any, Any], threads: int
+) -> tuple[None, Numbered]:
     group, partials = element
-    return None, (group, _pack(_in_order(partials, kernel, threads)))
+    return None, (group, _in_order(partials, lambda *part: _pack(_merged(kernel, *part)), threads))
 
 
-def _merge_all(element: tuple[None, Iterable[tuple[int, bytes]]], kernel: Kernel[Any, Any], threads: int) -> Any:
-    return _in_order(element[1], kernel, threads)
+def _merge_all(element: tuple[None, Iterable[Numbered]], kernel: Kernel[Any, Any], threads: int) -> Any:
+    return kernel.whole(_in_order(element[1], partial(_merged, kernel), threads))
 
 
-def _in_order(partials: Iterable[tuple[int, bytes]], kernel: Kernel[Any, Any], threads: int) -> Any:
-    packed = [partial for _, partial in sorted(partials, key=lambda item: item[0])]
+def _in_order(partials: Iterable[Numbered], merge: Callable[[int, Sequence[bytes]], Any], threads: int) -> list[Any]:
+    packed = [parts for _, parts in sorted(partials, key=lambda item: item[0])]
     with ThreadPoolExecutor(threads) as pool:
-        return kernel.merge_parts(list(pool.map(_unpack, packed)), pool.map)
+        return list(pool.map(merge, count(), zip(*packed, strict=True)))
+
+
+def _merged(kernel: Kernel[Any, Any], number: int, packed: Sequence[bytes]) -> Any:
+    return kernel.merge_part(number, [_unpack(part) for part in packed])
 
 
 def _pack(partial: Any) -> bytes:

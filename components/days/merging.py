@@ -11,7 +11,8 @@ The same bytes whichever days were kept: what is merged has always been a file.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,11 +45,25 @@ class ByDay(Kernel[tuple[str, Element], dict[str, Partial]]):
         return {day: self._kernel.partial(row_group)}
 
     def merge(self, partials: Sequence[dict[str, Partial]]) -> dict[str, Partial]:
-        by_day: dict[str, list[Partial]] = {}
-        for found in partials:
-            for day, partial in found.items():
-                by_day.setdefault(day, []).append(partial)
-        return {day: self._kernel.merge(found) for day, found in by_day.items()}
+        return _merged_by_day(partials, self._kernel.merge)
+
+    def parts(self, partial: dict[str, Partial]) -> list[dict[str, Any]]:
+        by_day = {day: self._kernel.parts(found) for day, found in partial.items()}
+        return [dict(zip(by_day, parts, strict=True)) for parts in zip(*by_day.values(), strict=True)]
+
+    def merge_part(self, number: int, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return _merged_by_day(parts, partial(self._kernel.merge_part, number))
+
+    def whole(self, parts: Sequence[dict[str, Any]]) -> dict[str, Partial]:
+        return {day: self._kernel.whole([part[day] for part in parts]) for day in parts[0]}
+
+
+def _merged_by_day(partials: Sequence[dict[str, Any]], merge: Callable[[Sequence[Any]], Any]) -> dict[str, Any]:
+    by_day: dict[str, list[Any]] = {}
+    for found in partials:
+        for day, one in found.items():
+            by_day.setdefault(day, []).append(one)
+    return {day: merge(found) for day, found in by_day.items()}
 
 
 def numbered(groups: Mapping[str, Sequence[Any]]) -> list[tuple[int, tuple[str, Any]]]:
@@ -61,7 +76,13 @@ def numbered(groups: Mapping[str, Sequence[Any]]) -> list[tuple[int, tuple[str, 
 
 
 def write_pickled(merged: Any, path: Path) -> None:
-    path.write_bytes(pickle.dumps(merged))
+    with path.open("wb") as file:  # not by way of bytes, which are as many again as all vocabularies
+        pickle.dump(merged, file)
+
+
+def read_pickled(path: Path) -> Any:
+    with path.open("rb") as file:
+        return pickle.load(file)  # noqa: S301  # our own, a moment ago, or with its digest checked
 
 
 class Partials:
@@ -78,7 +99,7 @@ class Partials:
     def merged(self, kernel: Kernel[Any, Any], path: Path) -> Any:
         """Of all days, once `path` holds the partials of the missing ones by day; None when no day has rows."""
         if self.missing:
-            self._add(pickle.loads(path.read_bytes()) if path.exists() else {})  # noqa: S301  # our own, a moment ago
+            self._add(read_pickled(path) if path.exists() else {})
         partials, merged = self._read(), None
         while some := list(islice(partials, _AT_ONCE)):
             merged = kernel.merge(some if merged is None else [merged, *some])
@@ -87,12 +108,12 @@ class Partials:
     def _add(self, made: Mapping[str, Any]) -> None:
         for day in self.missing:
             with self._store.new() as folder:
-                (folder / _FILE).write_bytes(pickle.dumps(made.get(day)))  # none: the day has no rows here
+                write_pickled(made.get(day), folder / _FILE)  # none: the day has no rows here
                 self._entries[day] = self._store.add(self._stage, self._keys[day], folder)
 
     def _read(self) -> Iterator[Any]:
         for entry in self._entries.values():
             assert entry is not None
-            partial = pickle.loads(entry.path(_FILE).read_bytes())  # noqa: S301  # our own, its digest checked
-            if partial is not None:
-                yield partial
+            found = read_pickled(entry.path(_FILE))
+            if found is not None:
+                yield found

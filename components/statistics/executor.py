@@ -109,8 +109,21 @@ class FeatureStatistics(Kernel[Sequence[RowGroup], Accumulators]):
         return found
 
     def merge(self, partials: Sequence[Accumulators]) -> Accumulators:
-        by_generator = zip(_generators(), zip(*partials, strict=True), strict=True)
-        return [generator.merge_accumulators(list(found)) for generator, found in by_generator]
+        by_part = enumerate(zip(*(self.parts(one) for one in partials), strict=True))
+        return self.whole([self.merge_part(number, found) for number, found in by_part])
+
+    def parts(self, partial: Accumulators) -> list[Any]:
+        """Top values column by column."""
+        basics, top_values = partial
+        return [basics, *({name: found} for name, found in top_values.items())]
+
+    def merge_part(self, number: int, parts: Sequence[Any]) -> Any:
+        basics, top_values = _generators()
+        return (top_values if number else basics).merge_accumulators(parts)
+
+    def whole(self, parts: Sequence[Any]) -> Accumulators:
+        basics, *columns = parts
+        return [basics, {name: found for column in columns for name, found in column.items()}]
 
 
 def extract(merged: Accumulators) -> statistics_pb2.DatasetFeatureStatisticsList:
