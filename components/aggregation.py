@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import abc
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import count
 from typing import Any, Generic, TypeVar, cast
 
 import apache_beam as beam
@@ -25,8 +24,8 @@ FAN_IN = 64
 
 Element = TypeVar("Element")
 Partial = TypeVar("Partial")
-Numbered = tuple[int, list[bytes]]
-"""The packed parts of a partial, and where it comes in the order."""
+Numbered = tuple[int, dict[Any, bytes]]
+"""Where a partial comes in the order, and its packed parts."""
 
 
 class Kernel(abc.ABC, Generic[Element, Partial]):
@@ -43,19 +42,18 @@ class Kernel(abc.ABC, Generic[Element, Partial]):
     def merge(self, partials: Sequence[Partial]) -> Partial:
         """Of neighbours, in input order; of one partial too."""
 
-    def parts(self, partial: Partial) -> Sequence[Any]:
-        """What is merged apart from each other, as many of every partial: one of them is in memory at a time."""
-        return [partial]
+    def parts(self, partial: Partial) -> Mapping[Any, Any]:
+        """What is merged apart from each other, by key: in memory are those of one key at a time."""
+        return {None: partial}
 
-    def merge_part(self, number: int, parts: Sequence[Any]) -> Any:
-        """As `merge`, of one part of each partial."""
-        del number
+    def merge_part(self, key: Any, parts: Sequence[Any]) -> Any:
+        """As `merge`, of the parts of one key in the partials that have it."""
+        del key
         return self.merge(parts)
 
-    def whole(self, parts: Sequence[Any]) -> Partial:
+    def whole(self, parts: Mapping[Any, Any]) -> Partial:
         """The partial of these parts."""
-        [partial] = parts
-        return cast("Partial", partial)
+        return cast("Partial", parts[None])
 
 
 class Aggregate(beam.PTransform):  # type: ignore[misc]
@@ -85,7 +83,7 @@ class _Partial(beam.DoFn):  # type: ignore[misc]
     def process(self, element: tuple[int, Any]) -> Iterator[tuple[int, Numbered]]:
         index, row_group = element
         parts = self._kernel.parts(self._kernel.partial(row_group))
-        yield index // self._fan_in, (index, [_pack(part) for part in parts])
+        yield index // self._fan_in, (index, {key: _pack(part) for key, part in parts.items()})
 
 
 def _merge_neighbours(
@@ -99,14 +97,19 @@ def _merge_all(element: tuple[None, Iterable[Numbered]], kernel: Kernel[Any, Any
     return kernel.whole(_in_order(element[1], partial(_merged, kernel), threads))
 
 
-def _in_order(partials: Iterable[Numbered], merge: Callable[[int, Sequence[bytes]], Any], threads: int) -> list[Any]:
-    packed = [parts for _, parts in sorted(partials, key=lambda item: item[0])]
+def _in_order(
+    partials: Iterable[Numbered], merge: Callable[[Any, Sequence[bytes]], Any], threads: int
+) -> dict[Any, Any]:
+    by_key: dict[Any, list[bytes]] = {}
+    for _, parts in sorted(partials, key=lambda item: item[0]):
+        for key, part in parts.items():
+            by_key.setdefault(key, []).append(part)
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(merge, count(), zip(*packed, strict=True)))
+        return dict(zip(by_key, pool.map(merge, by_key, by_key.values()), strict=True))
 
 
-def _merged(kernel: Kernel[Any, Any], number: int, packed: Sequence[bytes]) -> Any:
-    return kernel.merge_part(number, [_unpack(part) for part in packed])
+def _merged(kernel: Kernel[Any, Any], key: Any, packed: Sequence[bytes]) -> Any:
+    return kernel.merge_part(key, [_unpack(part) for part in packed])
 
 
 def _pack(partial: Any) -> bytes:

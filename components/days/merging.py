@@ -11,8 +11,7 @@ The same bytes whichever days were kept: what is merged has always been a file.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,25 +44,23 @@ class ByDay(Kernel[tuple[str, Element], dict[str, Partial]]):
         return {day: self._kernel.partial(row_group)}
 
     def merge(self, partials: Sequence[dict[str, Partial]]) -> dict[str, Partial]:
-        return _merged_by_day(partials, self._kernel.merge)
+        by_day: dict[str, list[Partial]] = {}
+        for found in partials:
+            for day, one in found.items():
+                by_day.setdefault(day, []).append(one)
+        return {day: self._kernel.merge(found) for day, found in by_day.items()}
 
-    def parts(self, partial: dict[str, Partial]) -> list[dict[str, Any]]:
-        by_day = {day: self._kernel.parts(found) for day, found in partial.items()}
-        return [dict(zip(by_day, parts, strict=True)) for parts in zip(*by_day.values(), strict=True)]
+    def parts(self, partial: dict[str, Partial]) -> dict[tuple[str, Any], Any]:
+        return {(day, key): part for day, found in partial.items() for key, part in self._kernel.parts(found).items()}
 
-    def merge_part(self, number: int, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        return _merged_by_day(parts, partial(self._kernel.merge_part, number))
+    def merge_part(self, key: tuple[str, Any], parts: Sequence[Any]) -> Any:
+        return self._kernel.merge_part(key[1], parts)
 
-    def whole(self, parts: Sequence[dict[str, Any]]) -> dict[str, Partial]:
-        return {day: self._kernel.whole([part[day] for part in parts]) for day in parts[0]}
-
-
-def _merged_by_day(partials: Sequence[dict[str, Any]], merge: Callable[[Sequence[Any]], Any]) -> dict[str, Any]:
-    by_day: dict[str, list[Any]] = {}
-    for found in partials:
-        for day, one in found.items():
-            by_day.setdefault(day, []).append(one)
-    return {day: merge(found) for day, found in by_day.items()}
+    def whole(self, parts: Mapping[tuple[str, Any], Any]) -> dict[str, Partial]:
+        by_day: dict[str, dict[Any, Any]] = {}
+        for (day, key), part in parts.items():
+            by_day.setdefault(day, {})[key] = part
+        return {day: self._kernel.whole(found) for day, found in by_day.items()}
 
 
 def numbered(groups: Mapping[str, Sequence[Any]]) -> list[tuple[int, tuple[str, Any]]]:

@@ -109,21 +109,21 @@ class FeatureStatistics(Kernel[Sequence[RowGroup], Accumulators]):
         return found
 
     def merge(self, partials: Sequence[Accumulators]) -> Accumulators:
-        by_part = enumerate(zip(*(self.parts(one) for one in partials), strict=True))
-        return self.whole([self.merge_part(number, found) for number, found in by_part])
+        by_generator = zip(_generators(), zip(*partials, strict=True), strict=True)
+        return [generator.merge_accumulators(list(found)) for generator, found in by_generator]
 
-    def parts(self, partial: Accumulators) -> list[Any]:
+    def parts(self, partial: Accumulators) -> dict[str | None, Any]:
         """Top values column by column."""
         basics, top_values = partial
-        return [basics, *({name: found} for name, found in top_values.items())]
+        return {None: basics, **{name: {name: found} for name, found in top_values.items()}}
 
-    def merge_part(self, number: int, parts: Sequence[Any]) -> Any:
+    def merge_part(self, key: str | None, parts: Sequence[Any]) -> Any:
         basics, top_values = _generators()
-        return (top_values if number else basics).merge_accumulators(parts)
+        return (basics if key is None else top_values).merge_accumulators(parts)
 
-    def whole(self, parts: Sequence[Any]) -> Accumulators:
-        basics, *columns = parts
-        return [basics, {name: found for column in columns for name, found in column.items()}]
+    def whole(self, parts: Mapping[str | None, Any]) -> Accumulators:
+        columns = [part for key, part in parts.items() if key is not None]
+        return [parts[None], {name: found for column in columns for name, found in column.items()}]
 
 
 def extract(merged: Accumulators) -> statistics_pb2.DatasetFeatureStatisticsList:

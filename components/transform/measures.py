@@ -111,14 +111,14 @@ class PhaseKernel(Kernel[RowGroup, list[Any]]):
     def merge(self, partials: Sequence[list[Any]]) -> list[Any]:
         return [self.merge_part(number, parts) for number, parts in enumerate(zip(*partials, strict=True))]
 
-    def parts(self, partial: list[Any]) -> list[Any]:
-        return partial
+    def parts(self, partial: list[Any]) -> dict[int, Any]:
+        return dict(enumerate(partial))
 
-    def merge_part(self, number: int, parts: Sequence[Any]) -> Any:
-        return self._measures[number].merge(parts)
+    def merge_part(self, key: int, parts: Sequence[Any]) -> Any:
+        return self._measures[key].merge(parts)
 
-    def whole(self, parts: Sequence[Any]) -> list[Any]:
-        return list(parts)
+    def whole(self, parts: Mapping[int, Any]) -> list[Any]:
+        return list(parts.values())
 
 
 def run_with_beam(

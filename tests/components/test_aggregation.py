@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +88,15 @@ class _Parted(Kernel[int, list[_Part]]):
     def merge(self, partials: Sequence[list[_Part]]) -> list[_Part]:
         return [self.merge_part(number, parts) for number, parts in enumerate(zip(*partials, strict=True))]
 
-    def parts(self, partial: list[_Part]) -> list[_Part]:
-        return partial
+    def parts(self, partial: list[_Part]) -> dict[int, _Part]:
+        return dict(enumerate(partial))
 
-    def merge_part(self, number: int, parts: Sequence[_Part]) -> _Part:
+    def merge_part(self, key: int, parts: Sequence[_Part]) -> _Part:
         _Parted.most_alive = max(_Parted.most_alive, len(_Part.alive))
         return _Part([value for part in parts for value in part.numbers])
 
-    def whole(self, parts: Sequence[_Part]) -> list[_Part]:
-        return list(parts)
+    def whole(self, parts: Mapping[int, _Part]) -> list[_Part]:
+        return list(parts.values())
 
 
 @pytest.mark.parametrize("by_day", [False, True])
