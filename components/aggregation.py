@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import pickle
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,9 +17,11 @@ from typing import Any, Generic, TypeVar, cast
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindows
 
 from components.concurrency import Concurrently, threads_of
 
+_MERGED = "merged"
 FAN_IN = 64
 """Partials merged by one worker before the last one merges the rest."""
 
@@ -63,11 +66,18 @@ class Aggregate(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, row_groups: Any) -> Any:
         threads = threads_of(row_groups.pipeline)
-        return (
-            row_groups
-            | "Partial" >> Concurrently(_Partial(self._kernel, self._fan_in))
+        partials = row_groups | "Partial" >> Concurrently(_Partial(self._kernel, self._fan_in))
+        met = partials | "Met" >> beam.ParDo(_MergeMet(self._kernel, self._fan_in, threads)).with_outputs(
+            _MERGED, main="others"
+        )
+        others = (
+            met.others
             | "Neighbours" >> beam.GroupByKey()
             | "MergeNeighbours" >> beam.Map(_merge_neighbours, self._kernel, threads)
+        )
+        return (
+            (met[_MERGED], others)
+            | beam.Flatten()
             | "All" >> beam.GroupByKey()
             | "MergeAll" >> beam.Map(_merge_all, self._kernel, threads)
         )
@@ -84,6 +94,28 @@ class _Partial(beam.DoFn):  # type: ignore[misc]
         index, row_group = element
         parts = self._kernel.parts(self._kernel.partial(row_group))
         yield index // self._fan_in, (index, {key: _pack(part) for key, part in parts.items()})
+
+
+class _MergeMet(beam.DoFn):  # type: ignore[misc]
+    """Neighbours that have all come to one worker, as on one machine: Beam never holds them, some four times over."""
+
+    def __init__(self, kernel: Kernel[Any, Any], fan_in: int, threads: int) -> None:
+        self._kernel, self._fan_in, self._threads = kernel, fan_in, threads
+
+    def start_bundle(self) -> None:
+        self._groups: defaultdict[int, list[Numbered]] = defaultdict(list)
+
+    def process(self, element: tuple[int, Numbered]) -> Iterator[Any]:
+        group, numbered = element
+        self._groups[group].append(numbered)
+        if len(self._groups[group]) == self._fan_in:
+            whole = (group, self._groups.pop(group))
+            yield beam.pvalue.TaggedOutput(_MERGED, _merge_neighbours(whole, self._kernel, self._threads))
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for group, found in self._groups.items():
+            for numbered in found:
+                yield GlobalWindows.windowed_value((group, numbered))
 
 
 def _merge_neighbours(

@@ -12,7 +12,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 
-from components.aggregation import Aggregate, Kernel
+from components.aggregation import Aggregate, Kernel, _MergeMet, _pack, _unpack
 from components.days.merging import ByDay, read_pickled, write_pickled
 
 RUNNER = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--direct_running_mode=in_memory"]
@@ -111,3 +111,13 @@ def test_of_all_partials_one_part_at_a_time_is_in_memory(by_day: bool, tmp_path:
     first, second = found["2026-01-05"] if by_day else found
     assert (first.numbers, second.numbers) == (list(range(12)), [-number for number in range(12)])
     assert 12 <= _Parted.most_alive < 2 * 12
+
+
+def test_neighbours_are_merged_before_beam_holds_them_once_all_have_come() -> None:
+    merging = _MergeMet(_Concatenation(), 3, 1)
+    numbered = [(index, {None: _pack([index])}) for index in range(5)]
+    merging.start_bundle()
+    [merged] = [found for index in (4, 2, 0, 3, 1) for found in merging.process((index // 3, numbered[index]))]
+    left = [found.value for found in merging.finish_bundle()]
+    assert merged.value[0] is None and merged.value[1][0] == 0 and _unpack(merged.value[1][1][None]) == [0, 1, 2]
+    assert left == [(1, numbered[4]), (1, numbered[3])]
