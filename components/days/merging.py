@@ -73,8 +73,9 @@ def numbered(groups: Mapping[str, Sequence[Any]]) -> list[tuple[int, tuple[str, 
 
 
 def write_pickled(merged: Any, path: Path) -> None:
-    with path.open("wb") as file:  # not by way of bytes, which are as many again as all vocabularies
-        pickle.dump(merged, file)
+    with path.open("wb") as file:
+        # The default protocol copies the buffers of Arrow, and holds the copies until it is done.
+        pickle.dump(merged, file, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def read_pickled(path: Path) -> Any:
