@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import abc
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindows
 
 from components.concurrency import Concurrently, threads_of
 
+_MERGED = "merged"
 FAN_IN = 64
 """Partials merged by one worker before the last one merges the rest."""
 
 Element = TypeVar("Element")
 Partial = TypeVar("Partial")
-Map = Callable[..., Iterable[Any]]
-"""`map`, or the one of a pool of threads."""
+Numbered = tuple[int, dict[Any, bytes]]
+"""Where a partial comes in the order, and its packed parts."""
 
 
 class Kernel(abc.ABC, Generic[Element, Partial]):
@@ -41,10 +45,18 @@ class Kernel(abc.ABC, Generic[Element, Partial]):
     def merge(self, partials: Sequence[Partial]) -> Partial:
         """Of neighbours, in input order; of one partial too."""
 
-    def merge_parts(self, partials: Sequence[Partial], run: Map) -> Partial:
-        """The same as `merge`. A partial whose parts are merged apart from each other runs them over `run`."""
-        del run
-        return self.merge(partials)
+    def parts(self, partial: Partial) -> Mapping[Any, Any]:
+        """What is merged apart from each other, by key: in memory are those of one key at a time."""
+        return {None: partial}
+
+    def merge_part(self, key: Any, parts: Sequence[Any]) -> Any:
+        """As `merge`, of the parts of one key in the partials that have it."""
+        del key
+        return self.merge(parts)
+
+    def whole(self, parts: Mapping[Any, Any]) -> Partial:
+        """The partial of these parts."""
+        return cast("Partial", parts[None])
 
 
 class Aggregate(beam.PTransform):  # type: ignore[misc]
@@ -54,11 +66,18 @@ class Aggregate(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, row_groups: Any) -> Any:
         threads = threads_of(row_groups.pipeline)
-        return (
-            row_groups
-            | "Partial" >> Concurrently(_Partial(self._kernel, self._fan_in))
+        partials = row_groups | "Partial" >> Concurrently(_Partial(self._kernel, self._fan_in))
+        met = partials | "Met" >> beam.ParDo(_MergeMet(self._kernel, self._fan_in, threads)).with_outputs(
+            _MERGED, main="others"
+        )
+        others = (
+            met.others
             | "Neighbours" >> beam.GroupByKey()
             | "MergeNeighbours" >> beam.Map(_merge_neighbours, self._kernel, threads)
+        )
+        return (
+            (met[_MERGED], others)
+            | beam.Flatten()
             | "All" >> beam.GroupByKey()
             | "MergeAll" >> beam.Map(_merge_all, self._kernel, threads)
         )
@@ -71,26 +90,58 @@ class _Partial(beam.DoFn):  # type: ignore[misc]
     def setup(self) -> None:
         self._kernel.setup()
 
-    def process(self, element: tuple[int, Any]) -> Iterator[tuple[int, tuple[int, bytes]]]:
+    def process(self, element: tuple[int, Any]) -> Iterator[tuple[int, Numbered]]:
         index, row_group = element
-        yield index // self._fan_in, (index, _pack(self._kernel.partial(row_group)))
+        parts = self._kernel.parts(self._kernel.partial(row_group))
+        yield index // self._fan_in, (index, {key: _pack(part) for key, part in parts.items()})
+
+
+class _MergeMet(beam.DoFn):  # type: ignore[misc]
+    """Neighbours that have all come to one worker, as on one machine: Beam never holds them, some four times over."""
+
+    def __init__(self, kernel: Kernel[Any, Any], fan_in: int, threads: int) -> None:
+        self._kernel, self._fan_in, self._threads = kernel, fan_in, threads
+
+    def start_bundle(self) -> None:
+        self._groups: defaultdict[int, list[Numbered]] = defaultdict(list)
+
+    def process(self, element: tuple[int, Numbered]) -> Iterator[Any]:
+        group, numbered = element
+        self._groups[group].append(numbered)
+        if len(self._groups[group]) == self._fan_in:
+            whole = (group, self._groups.pop(group))
+            yield beam.pvalue.TaggedOutput(_MERGED, _merge_neighbours(whole, self._kernel, self._threads))
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for group, found in self._groups.items():
+            for numbered in found:
+                yield GlobalWindows.windowed_value((group, numbered))
 
 
 def _merge_neighbours(
-    element: tuple[int, Iterable[tuple[int, bytes]]], kernel: Kernel[Any, Any], threads: int
-) -> tuple[None, tuple[int, bytes]]:
+    element: tuple[int, Iterable[Numbered]], kernel: Kernel[Any, Any], threads: int
+) -> tuple[None, Numbered]:
     group, partials = element
-    return None, (group, _pack(_in_order(partials, kernel, threads)))
+    return None, (group, _in_order(partials, lambda *part: _pack(_merged(kernel, *part)), threads))
 
 
-def _merge_all(element: tuple[None, Iterable[tuple[int, bytes]]], kernel: Kernel[Any, Any], threads: int) -> Any:
-    return _in_order(element[1], kernel, threads)
+def _merge_all(element: tuple[None, Iterable[Numbered]], kernel: Kernel[Any, Any], threads: int) -> Any:
+    return kernel.whole(_in_order(element[1], partial(_merged, kernel), threads))
 
 
-def _in_order(partials: Iterable[tuple[int, bytes]], kernel: Kernel[Any, Any], threads: int) -> Any:
-    packed = [partial for _, partial in sorted(partials, key=lambda item: item[0])]
+def _in_order(
+    partials: Iterable[Numbered], merge: Callable[[Any, Sequence[bytes]], Any], threads: int
+) -> dict[Any, Any]:
+    by_key: dict[Any, list[bytes]] = {}
+    for _, parts in sorted(partials, key=lambda item: item[0]):
+        for key, part in parts.items():
+            by_key.setdefault(key, []).append(part)
     with ThreadPoolExecutor(threads) as pool:
-        return kernel.merge_parts(list(pool.map(_unpack, packed)), pool.map)
+        return dict(zip(by_key, pool.map(merge, by_key, by_key.values()), strict=True))
+
+
+def _merged(kernel: Kernel[Any, Any], key: Any, packed: Sequence[bytes]) -> Any:
+    return kernel.merge_part(key, [_unpack(part) for part in packed])
 
 
 def _pack(partial: Any) -> bytes:

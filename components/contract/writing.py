@@ -60,10 +60,11 @@ class TableFile:
             self._write_row_groups()
 
     def _write_row_groups(self, *, last: bool = False) -> None:
-        # Where the pages of a column begin depends on where its chunks begin.
-        held = pa.concat_tables([self.schema.empty_table(), *self._held]).combine_chunks()
+        held = pa.concat_tables([self.schema.empty_table(), *self._held])
         while held.num_rows >= self._group_rows or (last and held.num_rows):
-            self._open(held).write_table(held.slice(0, self._group_rows), row_group_size=self._group_rows)
+            # Where the pages of a column begin depends on where its chunks begin.
+            rows = held.slice(0, self._group_rows).combine_chunks()
+            self._open(rows).write_table(rows, row_group_size=self._group_rows)
             held = held.slice(self._group_rows)
         self._held = [held]
 
@@ -75,7 +76,7 @@ class TableFile:
                 self.schema,
                 compression="zstd",
                 compression_level=1,
-                use_dictionary=(repetitive := _repetitive_texts(rows.slice(0, self._group_rows))),
+                use_dictionary=(repetitive := _repetitive_texts(rows)),
                 column_encoding=_encodings(self.schema, but=repetitive),
                 write_page_checksum=True,
                 write_statistics=False,  # a seventh of the writing, and nobody reads them

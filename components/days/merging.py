@@ -46,9 +46,21 @@ class ByDay(Kernel[tuple[str, Element], dict[str, Partial]]):
     def merge(self, partials: Sequence[dict[str, Partial]]) -> dict[str, Partial]:
         by_day: dict[str, list[Partial]] = {}
         for found in partials:
-            for day, partial in found.items():
-                by_day.setdefault(day, []).append(partial)
+            for day, one in found.items():
+                by_day.setdefault(day, []).append(one)
         return {day: self._kernel.merge(found) for day, found in by_day.items()}
+
+    def parts(self, partial: dict[str, Partial]) -> dict[tuple[str, Any], Any]:
+        return {(day, key): part for day, found in partial.items() for key, part in self._kernel.parts(found).items()}
+
+    def merge_part(self, key: tuple[str, Any], parts: Sequence[Any]) -> Any:
+        return self._kernel.merge_part(key[1], parts)
+
+    def whole(self, parts: Mapping[tuple[str, Any], Any]) -> dict[str, Partial]:
+        by_day: dict[str, dict[Any, Any]] = {}
+        for (day, key), part in parts.items():
+            by_day.setdefault(day, {})[key] = part
+        return {day: self._kernel.whole(found) for day, found in by_day.items()}
 
 
 def numbered(groups: Mapping[str, Sequence[Any]]) -> list[tuple[int, tuple[str, Any]]]:
@@ -61,7 +73,14 @@ def numbered(groups: Mapping[str, Sequence[Any]]) -> list[tuple[int, tuple[str, 
 
 
 def write_pickled(merged: Any, path: Path) -> None:
-    path.write_bytes(pickle.dumps(merged))
+    with path.open("wb") as file:
+        # The default protocol copies the buffers of Arrow, and holds the copies until it is done.
+        pickle.dump(merged, file, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def read_pickled(path: Path) -> Any:
+    with path.open("rb") as file:
+        return pickle.load(file)  # noqa: S301  # our own, a moment ago, or with its digest checked
 
 
 class Partials:
@@ -78,7 +97,7 @@ class Partials:
     def merged(self, kernel: Kernel[Any, Any], path: Path) -> Any:
         """Of all days, once `path` holds the partials of the missing ones by day; None when no day has rows."""
         if self.missing:
-            self._add(pickle.loads(path.read_bytes()) if path.exists() else {})  # noqa: S301  # our own, a moment ago
+            self._add(read_pickled(path) if path.exists() else {})
         partials, merged = self._read(), None
         while some := list(islice(partials, _AT_ONCE)):
             merged = kernel.merge(some if merged is None else [merged, *some])
@@ -87,12 +106,12 @@ class Partials:
     def _add(self, made: Mapping[str, Any]) -> None:
         for day in self.missing:
             with self._store.new() as folder:
-                (folder / _FILE).write_bytes(pickle.dumps(made.get(day)))  # none: the day has no rows here
+                write_pickled(made.get(day), folder / _FILE)  # none: the day has no rows here
                 self._entries[day] = self._store.add(self._stage, self._keys[day], folder)
 
     def _read(self) -> Iterator[Any]:
         for entry in self._entries.values():
             assert entry is not None
-            partial = pickle.loads(entry.path(_FILE).read_bytes())  # noqa: S301  # our own, its digest checked
-            if partial is not None:
-                yield partial
+            found = read_pickled(entry.path(_FILE))
+            if found is not None:
+                yield found

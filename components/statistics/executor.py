@@ -112,6 +112,19 @@ class FeatureStatistics(Kernel[Sequence[RowGroup], Accumulators]):
         by_generator = zip(_generators(), zip(*partials, strict=True), strict=True)
         return [generator.merge_accumulators(list(found)) for generator, found in by_generator]
 
+    def parts(self, partial: Accumulators) -> dict[str | None, Any]:
+        """Top values column by column."""
+        basics, top_values = partial
+        return {None: basics, **{name: {name: found} for name, found in top_values.items()}}
+
+    def merge_part(self, key: str | None, parts: Sequence[Any]) -> Any:
+        basics, top_values = _generators()
+        return (basics if key is None else top_values).merge_accumulators(parts)
+
+    def whole(self, parts: Mapping[str | None, Any]) -> Accumulators:
+        columns = [part for key, part in parts.items() if key is not None]
+        return [parts[None], {name: found for column in columns for name, found in column.items()}]
+
 
 def extract(merged: Accumulators) -> statistics_pb2.DatasetFeatureStatisticsList:
     return stats_impl.extract_statistics_output(merged, _generators())

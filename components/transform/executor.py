@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from tfx.types import Artifact, artifact_utils
 from components.aggregation import Kernel
 from components.days.identity import key_of
 from components.days.listing import Days
-from components.days.merging import ByDay, Partials, numbered
+from components.days.merging import ByDay, Partials, numbered, read_pickled
 from components.days.store import DayStore
 from components.examples.records import RowGroup, row_groups, row_groups_by_day
 from components.transform import fallback
@@ -102,7 +101,7 @@ class TransformExecutor(BaseBeamExecutor):  # type: ignore[misc]
 
     def _measure(self, groups: list[RowGroup], path: Path, kernel: Kernel[RowGroup, Any], _: Callable[[], str]) -> Any:
         run_with_beam(kernel, list(enumerate(groups)), self._make_beam_pipeline(), path)
-        return pickle.loads(path.read_bytes())  # noqa: S301  # our own file, a moment ago
+        return read_pickled(path)
 
     def _measure_days(
         self,

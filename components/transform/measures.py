@@ -16,7 +16,7 @@ from apache_beam.utils.shared import Shared
 from tensorflow_transform import analyzer_nodes
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
-from components.aggregation import Aggregate, Kernel, Map
+from components.aggregation import Aggregate, Kernel
 from components.days.merging import write_pickled
 from components.examples.records import RowGroup, read
 from components.transform import passthrough, vocabulary
@@ -109,11 +109,16 @@ class PhaseKernel(Kernel[RowGroup, list[Any]]):
         return [measure.partial(batch, tensors) for measure in self._measures]
 
     def merge(self, partials: Sequence[list[Any]]) -> list[Any]:
-        return self.merge_parts(partials, map)
+        return [self.merge_part(number, parts) for number, parts in enumerate(zip(*partials, strict=True))]
 
-    def merge_parts(self, partials: Sequence[list[Any]], run: Map) -> list[Any]:
-        by_measure = zip(*partials, strict=True)
-        return list(run(lambda measure, parts: measure.merge(parts), self._measures, by_measure))
+    def parts(self, partial: list[Any]) -> dict[int, Any]:
+        return dict(enumerate(partial))
+
+    def merge_part(self, key: int, parts: Sequence[Any]) -> Any:
+        return self._measures[key].merge(parts)
+
+    def whole(self, parts: Mapping[int, Any]) -> list[Any]:
+        return list(parts.values())
 
 
 def run_with_beam(
