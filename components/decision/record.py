@@ -200,9 +200,12 @@ def _decide(
     if not gates:
         return "", Verdict.NOT_EVALUABLE, "no gate is part of this pipeline", f"daybreak check {manifest.pipeline}"
     decisive = GateReport.decisive(list(gates.values()))
-    why = decisive.reason or "every check passed"
-    command = decisive.next_command or f"daybreak explain {manifest.pipeline} --day {day}"
-    return decisive.gate, decisive.verdict, why, command
+    if decisive.verdict is Verdict.ACCEPTED:
+        why = f"{len(gates)} gates passed: {', '.join(gates)}"
+        return decisive.gate, decisive.verdict, why, f"daybreak explain {manifest.pipeline} --day {day}"
+    model = _registered(outcomes)
+    approve = f"daybreak promote {manifest.pipeline} --version {model.version} --reason TEXT" if model else ""
+    return decisive.gate, decisive.verdict, decisive.reason, decisive.next_command or approve
 
 
 def _report(outcome: Outcome | None) -> GateReport | None:

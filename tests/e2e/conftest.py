@@ -84,6 +84,10 @@ class Shop:
 
         return read_day(self.settings, PIPELINE, day=day, run_id=run_id(day, name), airflow_state=state)
 
+    def task_states(self, name: str) -> dict[str, str]:
+        path = f"/dags/{DAG}/dagRuns/{quote(name, safe='')}/taskInstances"
+        return {task["task_id"].rpartition(".")[2]: task["state"] for task in self.api.get(path)["task_instances"]}
+
     def task_tries(self, name: str) -> dict[str, int]:
         path = f"/dags/{DAG}/dagRuns/{quote(name, safe='')}/taskInstances"
         return {task["task_id"].rpartition(".")[2]: task["try_number"] for task in self.api.get(path)["task_instances"]}
