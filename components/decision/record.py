@@ -91,7 +91,7 @@ class DecisionRecord(Frozen):
     simulated: bool = False
     verdict: Verdict
     gate: str
-    """The node that decided."""
+    """The node that decided; "" when every gate accepted."""
     reason: str
     next_command: str
     gates: tuple[GateReport, ...] = ()
@@ -202,7 +202,7 @@ def _decide(
     decisive = GateReport.decisive(list(gates.values()))
     if decisive.verdict is Verdict.ACCEPTED:
         why = f"{len(gates)} gates passed: {', '.join(gates)}"
-        return decisive.gate, decisive.verdict, why, f"daybreak explain {manifest.pipeline} --day {day}"
+        return "", decisive.verdict, why, f"daybreak explain {manifest.pipeline} --day {day}"
     model = _registered(outcomes)
     approve = f"daybreak promote {manifest.pipeline} --version {model.version} --reason TEXT" if model else ""
     return decisive.gate, decisive.verdict, decisive.reason, decisive.next_command or approve

@@ -1,4 +1,4 @@
-"""Fourteen simulated days through Airflow: four are sabotaged, each in another way, and each meets the gate for it."""
+"""Nine simulated days through Airflow: two are sabotaged, each in another way, and each meets the gate for it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from infra.demo import PIPELINE, run_id
 from tests.e2e.conftest import ROWS, Shop
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 
-START = datetime.date(2026, 2, 2)
+START, DAYS = datetime.date(2026, 2, 2), 9
 
 
 class Sabotage(NamedTuple):
@@ -38,19 +38,12 @@ SABOTAGE = {
             "train.hyperparameters={embedding: 64, units: [256, 128]}",
         ),
     ),
-    9: Sabotage(
-        "serving_check",
-        "p99",
-        settings=("train.epochs=2", "train.hyperparameters={embedding: 8, units: [4000, 4000, 4000]}"),
-    ),
-    # Cheap things are clicked more: a model that has learned it predicts clicks better, and sells for less.
-    12: Sabotage("business", "click_value", spoil="(price < numpy.quantile(price, 0.2)) & (draw < 0.3)"),
 }
 
 
 def test_each_sabotaged_day_is_refused_by_its_gate_and_the_others_pass(shop: Shop) -> None:
-    days = [(START + datetime.timedelta(number)).isoformat() for number in range(14)]
-    made = shop.ml("pipelines.shop.simulator", "--days", "14", "--start", days[0], "--rows", str(ROWS))
+    days = [(START + datetime.timedelta(number)).isoformat() for number in range(DAYS)]
+    made = shop.ml("pipelines.shop.simulator", "--days", str(DAYS), "--start", days[0], "--rows", str(ROWS))
     assert made.returncode == 0, made.stderr[-2000:]
     found = {}
     for number, day in enumerate(days):

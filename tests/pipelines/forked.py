@@ -71,6 +71,7 @@ def _run(commands: Sequence[Sequence[str]], environ: Mapping[str, str], output: 
         faulthandler.disable()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
+        _forget_threads_of_beam()
         from pipelines.node.command import main
 
         code = 0
@@ -82,6 +83,13 @@ def _run(commands: Sequence[Sequence[str]], environ: Mapping[str, str], output: 
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _forget_threads_of_beam() -> None:
+    """Its pool would hand work to threads of the parent, which a fork does not have."""
+    from apache_beam.utils import thread_pool_executor
+
+    thread_pool_executor.shared_unbounded_instance().__init__()
 
 
 def wait_for(path: Path, *, secs: float = 30) -> str:

@@ -60,7 +60,7 @@ def test_the_parent_run_tells_the_whole_story(
     assert parent.data.metrics["time/train_seconds"] == 1.0
     note = parent.data.tags["mlflow.note.content"]
     assert note.startswith("## toy 2026-01-05")
-    assert "**Accepted by `evaluate`" in note
+    assert "**Accepted: 2 gates passed" in note
     assert f"[train]({mlflow_server.url}/#/experiments/" in note
     files = {file.path for file in client.list_artifacts(parent.info.run_id, "decision")}
     assert files == {"decision/decision.json", "decision/decision.md"}
@@ -109,7 +109,7 @@ def test_every_conclusion_is_one_row_of_the_ledger(
     [row] = Ledger.open(settings, "concluded").entries()
     assert (row.event, row.version, row.verdict, row.run_id) == (Event.DECIDED, "3", "accepted", RUN)
     assert row.record_digest == hashlib.sha256(decision_path(settings, "concluded", RUN).read_bytes()).hexdigest()
-    assert "Accepted by `evaluate`" in row.reason
+    assert "Accepted: 2 gates passed" in row.reason
 
 
 def test_a_ledger_that_is_down_is_told_later_and_the_record_is_written(
