@@ -86,6 +86,11 @@ def retry_can_help(exit_code: int) -> bool:
     return exit_code < 0 or exit_code > 128 or exit_code in RETRYABLE_EXIT_CODES
 
 
+def one_line(error: BaseException) -> str:
+    """Kind and message of somebody else's error, bounded."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
 def bounded(items: Iterable[object], *, limit: int = EXAMPLES_SHOWN, report: str = "") -> str:
     """The first `limit` items, the count of the rest, and where all of them are.
 

@@ -120,6 +120,7 @@ NODES: Mapping[str, _Described] = {
             "components.compression",
             "components.inference",
             "components.evaluation",
+            "components.registry.champion.artifact",
             "components.training",
             "components.transform",
             *_ROW_GROUPS,
@@ -135,6 +136,7 @@ NODES: Mapping[str, _Described] = {
             "components.learning",
             "components.inference",
             "components.evaluation",
+            "components.registry.champion.artifact",
             "components.transform",
             "components.training.history",
             *_ROW_GROUPS,
@@ -149,6 +151,7 @@ NODES: Mapping[str, _Described] = {
             "components.inference",
             "components.aggregation",
             "components.concurrency",
+            "components.registry.champion.artifact",
             *_SCORING,
         ),
         _ALL_CORES,
@@ -167,6 +170,7 @@ NODES: Mapping[str, _Described] = {
             "components.inference",
             "components.contract",
             "components.examples",
+            "components.registry.champion.artifact",
             *_ROW_GROUPS,
             *_SCORING,
         ),
@@ -176,7 +180,7 @@ NODES: Mapping[str, _Described] = {
     "worth": _Described(
         "gates",
         "what the candidate is expected to bring, less what it cost",
-        ("components.worth", "components.inference"),
+        ("components.worth", "components.inference", "components.registry.champion.artifact"),
     ),
     "register": _Described(
         "release", "a version in the model registry, and @champion when the verdict allows it", _REGISTRY

@@ -29,8 +29,10 @@ from components.examples.records import readable
 from components.examples.row_groups import raw_row_groups
 from components.examples.splitting import split_rows
 from components.inference.units import Floats, UnitSums, merge_units
+from components.registry.champion.artifact import champion_name
 from components.tracking import current
 from components.transform.graph import input_config
+from pipelines.errors import one_line
 from pipelines.spec import Data, Kpi, Policy
 
 SPLIT = "eval"
@@ -58,7 +60,7 @@ class BusinessExecutor(BaseExecutor):  # type: ignore[misc]
     ) -> None:
         """Raises `DataError` when the log of lists or the catalogue is missing or has other columns."""
         task = _task(exec_properties)
-        champion = _champion_name(input_dict)
+        champion = champion_name(input_dict["champion_model"])
         comparison = Comparison(task, input_dict) if champion else None
         if comparison:
             comparison.read(Path(artifact_utils.get_single_uri(input_dict["rows"])))
@@ -96,7 +98,7 @@ class Comparison:
         try:
             self._champion.setup()
         except Exception as error:  # noqa: BLE001 - whatever an old model raises, the candidate is judged
-            self.unusable = _one_line(error)
+            self.unusable = one_line(error)
         for day, paths in _files_by_day(folder, self._task.day).items():
             kpis = [kpi for kpi in self._task.kpis if day + datetime.timedelta(kpi.attribution_days) <= self._task.day]
             if kpis and not self.unusable:
@@ -136,7 +138,7 @@ class Comparison:
         try:
             return _predictions(self._champion, batch)
         except Exception as error:  # noqa: BLE001 - as above
-            self.unusable = _one_line(error)
+            self.unusable = one_line(error)
             return None
 
 
@@ -147,10 +149,6 @@ def _task(exec_properties: dict[str, Any]) -> Task:
         data=Data.model_validate_json(exec_properties["data"]),
         day=parse_day(exec_properties["day"]),
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _predictions(score: Score, batch: pa.RecordBatch) -> Floats:
@@ -177,14 +175,6 @@ def _schema(input_dict: dict[str, list[Artifact]]) -> schema_pb2.Schema:
 def _model_columns(input_dict: dict[str, list[Artifact]], data: Data) -> dict[str, str]:
     names = input_config(_schema(input_dict)).arrow_schema.names
     return {name: str(data.columns[name]) for name in names}
-
-
-def _champion_name(input_dict: dict[str, list[Artifact]]) -> str:
-    """`champion version 3`, or "" when there is none."""
-    [artifact] = input_dict["champion_model"]
-    if artifact.get_string_custom_property("absent") == "yes":
-        return ""
-    return f"champion version {artifact.get_string_custom_property('version')}".removesuffix(" version ")
 
 
 def _files_by_day(folder: Path, day: datetime.date) -> dict[datetime.date, list[Path]]:

@@ -16,10 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import tensorflow as tf
 
-from components.choice.quality import Quality, auc, measure, per_row_losses, sum_losses
+from components.choice.quality import Quality, measure, per_row_losses, sum_losses
 from components.evaluation.scored import LABEL, UNIT
 from components.evaluation.scoring import Score, Scoring
 from components.examples.records import RowGroup, read, serialize
+from components.inference.ranking import auc
 from pipelines.errors import DataError
 from pipelines.spec import Loss
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from components.inference.units import UnitSums, interval, merge_units, standard_errors, sum_by_unit
 from pipelines.spec import Loss
@@ -80,16 +80,3 @@ def measure(names: Sequence[str], parts: Sequence[UnitSums], *, metric: Loss) ->
     means = sums.values[:, :-1].sum(axis=0) / rows
     influences = (sums.values[:, :-1] - sums.values[:, -1:] * means) / rows
     return Quality(metric, int(rows), tuple(names), means, UnitSums(sums.units, influences))
-
-
-def auc(labels: Floats, predictions: Floats) -> float | None:
-    """The share of pairs of both classes in which the positive has the higher prediction; half a tie counts.
-
-    Mann and Whitney, 1947. None for one class, or labels that are none.
-    """
-    positive = labels == 1
-    count, others = int(positive.sum()), int((labels == 0).sum())
-    if not count or not others or count + others < len(labels):
-        return None
-    ranks = stats.rankdata(predictions)
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * others))

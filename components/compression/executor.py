@@ -16,13 +16,14 @@ from tfx.utils import path_utils
 
 from components.compression.choice import Choice, choose
 from components.compression.measurement import Measurement
-from components.compression.measuring import explain, measure
+from components.compression.measuring import measure
 from components.compression.readable import write_readable
 from components.compression.variants import FULL, Workshop
 from components.evaluation.metrics import OVERALL
 from components.examples.records import row_groups
 from components.tracking import current
 from components.training.job import Job
+from pipelines.errors import one_line
 from pipelines.spec import Compress, Train
 
 SPLIT = "eval"
@@ -94,7 +95,7 @@ def _build(workshop: Workshop, folder: Path, *, chosen: str) -> tuple[dict[str, 
             workshop.build(name, folder / name)
             paths[name] = folder / name
         except Exception as error:  # noqa: BLE001  # a variant that does not convert is listed, the others go on
-            broken[name] = Measurement(name=name, error=explain(error))
+            broken[name] = Measurement(name=name, error=one_line(error))
     return paths, broken
 
 

@@ -31,6 +31,7 @@ from components.evaluation.sums import SliceSums, Sums
 from components.examples.records import RowGroup, read
 from components.transform.graph import input_config
 from components.transform.tensors import BatchAdapter
+from pipelines.errors import one_line
 from pipelines.spec.compress import LossMetric
 
 Predict = Callable[[Mapping[str, Any], pa.RecordBatch], npt.NDArray[np.float32]]
@@ -69,16 +70,11 @@ def measure(
             found[name] = sized.model_copy(update={"speed": rows.measure_speed(models[name])})
         except Exception as error:  # noqa: BLE001  # whatever a variant raises, the others are measured
             models.pop(name, None)
-            found[name] = sized.model_copy(update={"error": explain(error)})
+            found[name] = sized.model_copy(update={"error": one_line(error)})
     for name, (sums, not_finite) in rows.score(models, slicings).items():
         strange = f"{not_finite} predictions are not finite" if not_finite else ""
         found[name] = found[name].model_copy(update={"error": strange, **_quality(sums, slicings)})
     return found
-
-
-def explain(error: Exception) -> str:
-    """In one line of bounded length."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _load(name: str, path: Path) -> Predict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -113,11 +112,6 @@ def _require_agreement(engine: Engine, model: keras.Model, features: Features) -
         follows = np.corrcoef(found, expected)[0, 1] >= MIN_CORRELATION
     if len(found) > 2 and np.std(expected) > 0 and not follows:
         raise ValueError(f"LiteRT's predictions must follow the model's: a correlation of {MIN_CORRELATION} or more")
-
-
-def copy_full(trained: Path, path: Path) -> None:
-    """Full precision, as it was trained."""
-    shutil.copytree(trained, path)
 
 
 def is_litert(variant: str) -> bool:

@@ -31,7 +31,9 @@ from components.evaluation.sums import SliceSums, Sums
 from components.evaluation.uncertainty import ByUser, Uncertainty
 from components.evaluation.viewers import Viewers
 from components.examples.records import RowGroup, read, row_groups
+from components.registry.champion.artifact import champion_name
 from components.tracking import current
+from pipelines.errors import one_line
 from pipelines.spec import Evaluate
 
 SPLIT = "eval"
@@ -51,7 +53,7 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
         groups = row_groups(Path(artifact_utils.get_single_uri(input_dict["examples"])), SPLIT)
         label, unit = str(exec_properties["label"]), str(exec_properties["unit"])
         scoring = _scoring(input_dict, evaluate, label=label, unit=unit)
-        champion, unusable = _champion_name(input_dict), ""
+        champion, unusable = champion_name(input_dict.get("champion_model") or []), ""
         if CHAMPION in scoring.models and (unusable := _why_unusable(scoring, groups)):
             scoring = replace(scoring, models={CANDIDATE: scoring.models[CANDIDATE]})
         folder = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
@@ -112,7 +114,7 @@ def _keep(index: int, batch: pa.RecordBatch, *, folder: Path) -> None:
 
 def _scoring(input_dict: dict[str, list[Artifact]], evaluate: Evaluate, *, label: str, unit: str) -> Scoring:
     models = {CANDIDATE: _saved_model(input_dict["model"][0])}
-    if _champion_name(input_dict):
+    if champion_name(input_dict.get("champion_model") or []):
         models[CHAMPION] = _saved_model(input_dict["champion_model"][0])
     schema_file = Path(artifact_utils.get_single_uri(input_dict["schema"])) / "schema.pbtxt"
     return Scoring(
@@ -129,14 +131,6 @@ def _saved_model(artifact: Artifact) -> Path:
     return Path(path_utils.serving_model_path(artifact.uri))
 
 
-def _champion_name(input_dict: dict[str, list[Artifact]]) -> str:
-    """`champion version 3`, or "" when there is none."""
-    artifacts = input_dict.get("champion_model") or []
-    if not artifacts or artifacts[0].get_string_custom_property("absent") == "yes":
-        return ""
-    return f"champion version {artifacts[0].get_string_custom_property('version')}".removesuffix(" version ")
-
-
 def _why_unusable(scoring: Scoring, groups: Sequence[RowGroup]) -> str:
     """Why the champion cannot score today's rows (it may know columns that are gone), or ""."""
     score = Score(replace(scoring, models={CHAMPION: scoring.models[CHAMPION]}))
@@ -145,7 +139,7 @@ def _why_unusable(scoring: Scoring, groups: Sequence[RowGroup]) -> str:
         for group in groups[:1]:
             score.score(read(group).slice(0, 16))
     except Exception as error:  # noqa: BLE001 - whatever an old model raises, the candidate is judged
-        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return one_line(error)
     return ""
 
 

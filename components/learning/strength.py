@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+
+from components.inference.ranking import auc
 
 BINS = 256
 ROWS_PER_BIN = 50
@@ -52,19 +53,14 @@ class Strength:
         scores = self.means[places]
         if self.exact:
             scores = np.where(self.edges[places] == values, scores, self.prior)
-        return auc(scores, labels) if np.isin(labels, (0, 1)).all() else explained(scores, labels)
+        if np.isin(labels, (0, 1)).all():
+            found = auc(labels, scores)
+            return float("nan") if found is None else found
+        return explained(scores, labels)
 
 
 def _places(edges: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return np.clip(np.searchsorted(edges, values, side="right") - 1, 0, None)
-
-
-def auc(scores: Floats, labels: Floats) -> float:
-    """From the sum of ranks (Mann and Whitney, 1947); ties count half. NaN of one class."""
-    positives = float(labels.sum())
-    pairs = positives * (len(labels) - positives)
-    ranks = float(stats.rankdata(scores)[labels == 1].sum())
-    return (ranks - positives * (positives + 1) / 2) / pairs if pairs else float("nan")
 
 
 def explained(scores: Floats, labels: Floats) -> float:

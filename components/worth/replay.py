@@ -22,7 +22,7 @@ from components.examples.records import RowGroup, read
 from components.inference.units import Floats
 from components.registry.package import SAVED_MODEL
 from components.registry.versions import Registry
-from pipelines.errors import DataError, TransientError
+from pipelines.errors import DataError, TransientError, one_line
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -108,5 +108,5 @@ def _why_unusable(scoring: Scoring, name: str, path: Path, groups: Sequence[RowG
             if not np.isfinite(found).all():
                 return "its predictions are not finite"
     except Exception as error:  # noqa: BLE001 - whatever an old model raises, the others are replayed
-        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return one_line(error)
     return ""

@@ -10,6 +10,7 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import Artifact
 
 from components.decision.report import GateReport
+from components.registry.champion.artifact import champion_name
 from components.tracking import current
 from components.worth.benefit.judging import judge, state
 from components.worth.benefit.kpi import Change, read_change
@@ -37,7 +38,7 @@ class WorthExecutor(BaseExecutor):  # type: ignore[misc]
         statement = state(
             worth,
             made_usd=sum_usd(costs, *COUNTED_STAGES),
-            champion=_champion(input_dict),
+            champion=champion_name(input_dict["champion_model"]),
             change=_change(worth, input_dict),
         )
         report = judge(statement)
@@ -47,13 +48,6 @@ class WorthExecutor(BaseExecutor):  # type: ignore[misc]
         artifact.verdict = report.verdict.value
         current().log_metrics(_metrics(statement))
         print(f"{report.verdict.value}: {report.reason}")
-
-
-def _champion(input_dict: Mapping[str, list[Artifact]]) -> str:
-    [artifact] = input_dict["champion_model"]
-    if artifact.get_string_custom_property("absent") == "yes":
-        return ""
-    return artifact.get_string_custom_property("version") or "champion"
 
 
 def _change(worth: Worth, input_dict: Mapping[str, list[Artifact]]) -> Change:

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.choice.quality import Quality, auc, measure, per_row_losses, sum_losses
+from components.choice.quality import Quality, measure, per_row_losses, sum_losses
 from components.choice.rules import choose, judge
 from components.decision.report import Verdict
+from components.inference.ranking import auc
 from pipelines.errors import SpecError
 from pipelines.spec import Baselines
 
