@@ -22,6 +22,7 @@ from pipelines.spec.learning import Learning
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
 from pipelines.spec.model import Drift, StrategyName, Train
 from pipelines.spec.operation import Budget, Cluster, ClusterKind, Resources, Schedule
+from pipelines.spec.rollout import Guardrails, Rollout
 from pipelines.spec.serving import Serving
 from pipelines.spec.source import Source
 from pipelines.spec.whole import Spec
@@ -45,6 +46,7 @@ __all__ = [
     "Fairness",
     "Freshness",
     "Frozen",
+    "Guardrails",
     "Images",
     "Kpi",
     "Learning",
@@ -53,6 +55,7 @@ __all__ = [
     "Policy",
     "Prices",
     "Resources",
+    "Rollout",
     "Schedule",
     "Serving",
     "Source",

@@ -16,6 +16,7 @@ from pipelines.spec.kpi import Kpi, Policy, require_kpis
 from pipelines.spec.learning import Learning
 from pipelines.spec.model import Drift, Train
 from pipelines.spec.operation import Budget, Cluster, Resources, Schedule
+from pipelines.spec.rollout import Rollout
 from pipelines.spec.serving import Serving
 from pipelines.spec.worth import Worth
 
@@ -43,6 +44,8 @@ class Spec(Frozen):
     """With `kpis`: the gate `business` compares what candidate and champion would earn (docs/gates/business.md)."""
     worth: Worth | None = None
     """None: what a retrain costs and brings decides nothing."""
+    rollout: Rollout | None = None
+    """None: what passes every gate is promoted without live traffic."""
     budget: Budget = Budget()
     cluster: Cluster = Cluster()
     resources: dict[Name, Resources] = {}
@@ -76,6 +79,13 @@ class Spec(Frozen):
                 raise ValueError(
                     f"`kpis.{kpi.name}` names {bounded(unknown)}; numbers among `data.columns` are {bounded(numeric)}"
                 )
+        if self.rollout and not self.kpis:
+            raise ValueError("`rollout` compares the models by `kpis`, and there are none; declare one")
+        if self.rollout and self.rollout.unit not in self.data.columns:
+            raise ValueError(
+                f"`rollout.unit` must be a column. Received: {self.rollout.unit!r}; "
+                f"`data.columns` has {bounded(self.data.columns)}"
+            )
         if self.policy and (unknown := sorted(set(self.policy.row_columns) - set(self.data.columns))):
             raise ValueError(f"`policy` names {bounded(unknown)}; `data.columns` has {bounded(self.data.columns)}")
         return self

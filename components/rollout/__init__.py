@@ -1,0 +1,1 @@
+"""Live traffic for a candidate, little by little, until it is promoted or taken back."""
