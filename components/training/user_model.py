@@ -72,12 +72,12 @@ def import_model(job: Job) -> ModuleType:
 
 
 def user_callbacks(job: Job) -> list[keras.callbacks.Callback]:
-    """What `callbacks()` of model.py returns; none when it is not defined."""
+    """What `callbacks(hyperparameters)` of model.py returns; none when it is not defined."""
     module = import_model(job)
     if not hasattr(module, "callbacks"):
         return []
     with blaming(module, "callbacks"):
-        callbacks = list(module.callbacks())
+        callbacks = list(module.callbacks(job.train.hyperparameters))
     wrong = [type(item).__name__ for item in callbacks if not isinstance(item, keras.callbacks.Callback)]
     if wrong:
         raise UserCodeError(

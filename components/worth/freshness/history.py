@@ -44,9 +44,13 @@ def read_history(settings: Settings, name: str, day: datetime.date, *, count: in
 def aged_versions(
     entries: Sequence[Entry], versions: Iterable[ModelVersion], day: datetime.date, *, count: int
 ) -> dict[int, ModelVersion]:
-    """By age in days from 1 to `count`; of several versions of a day the one that was champion, then the newest."""
-    there = {version.version: version for version in versions}
+    """By age in days from 1 to `count`; of several versions of a day the one that was champion, then the newest.
+
+    Without those that were rolled back: what is wrong with them is not their age.
+    """
     known = known_to(entries, day)
+    rolled_back = {entry.previous_version for entry in known if entry.event is Event.ROLLED_BACK}
+    there = {version.version: version for version in versions if version.version not in rolled_back}
     promoted = {entry.version for entry in known if entry.event is Event.PROMOTED}
     registered = [entry for entry in known if entry.event is Event.REGISTERED and entry.version in there]
     by_age: dict[int, ModelVersion] = {}

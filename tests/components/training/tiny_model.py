@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,5 +60,5 @@ class KillOnce(keras.callbacks.Callback):  # type: ignore[misc]
             os.kill(os.getpid(), signal.Signals[name])
 
 
-def callbacks() -> list[keras.callbacks.Callback]:
+def callbacks(hyperparameters: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
     return [*wanted, *([KillOnce()] if "KILL_FILE" in os.environ else [])]

@@ -246,6 +246,27 @@ def test_of_several_models_of_a_day_the_champion_is_replayed(
     assert {age: one.version for age, one in aged.items()} == {1: "1"}
 
 
+def test_what_was_rolled_back_is_not_replayed(
+    registry: Registry,  # noqa: F811
+    package: Callable[[str], Path],
+) -> None:
+    for age in (3, 2):
+        add_version(registry, package("good"), age=age)
+    ledger = Ledger.open(Settings.from_environment(), registry.name)
+    entries = ledger.entries()
+    back = Draft(
+        event=Event.ROLLED_BACK,
+        version="1",
+        previous_version="2",
+        day=entries[-1].day,
+        actor="test",
+        reason="found harmful",
+    )
+    entries = ledger.append(back, after=entries)
+    aged = aged_versions(entries, all_versions(registry), TODAY, count=5)
+    assert {age: one.version for age, one in aged.items()} == {3: "1"}
+
+
 def test_costs_are_written_beside_the_version_once_and_listed(
     registry: Registry,  # noqa: F811
     package: Callable[[str], Path],

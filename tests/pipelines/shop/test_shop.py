@@ -206,7 +206,7 @@ def test_users_never_seen_get_calibrated_probabilities_whatever_the_seed(
             features["clicked"],
             epochs=spec.epochs,
             batch_size=spec.batch_size,
-            callbacks=callbacks(),
+            callbacks=callbacks({}),
             verbose=0,
         )
         assert 0.85 < model.predict(_columns(unseen), batch_size=5000, verbose=0).mean() / clicks < 1.18
