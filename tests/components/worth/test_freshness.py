@@ -252,8 +252,8 @@ def test_what_was_rolled_back_is_not_replayed(
 ) -> None:
     for age in (3, 2):
         add_version(registry, package("good"), age=age)
-    ledger = Ledger.open(Settings.from_environment(), registry.name)
-    entries = ledger.entries()
+    written = Ledger.open(Settings.from_environment(), registry.name)
+    entries = written.entries()
     back = Draft(
         event=Event.ROLLED_BACK,
         version="1",
@@ -262,7 +262,7 @@ def test_what_was_rolled_back_is_not_replayed(
         actor="test",
         reason="found harmful",
     )
-    entries = ledger.append(back, after=entries)
+    entries = written.append(back, after=entries)
     aged = aged_versions(entries, all_versions(registry), TODAY, count=5)
     assert {age: one.version for age, one in aged.items()} == {3: "1"}
 
