@@ -63,7 +63,7 @@ def look_bounds(fractions: Sequence[float], *, alpha: float, family: Family, fin
 def next_bound(fractions: Sequence[float], bounds: Sequence[float], increment: float) -> float:
     """Of the last of `fractions`, given the bounds of those before; never above 12, which nothing reaches."""
     _require_rising(fractions)
-    path = _surviving(tuple(fractions[:-1]), tuple(bounds))
+    path = _surviving(tuple(fractions[:-1]), tuple(bounds), 0.0)
 
     def excess(bound: float) -> float:
         return _crossing(path, fractions[-1], bound, drift=0.0) - increment
@@ -95,14 +95,14 @@ _START = _Path(0.0, np.zeros(1), np.ones(1))
 
 
 @lru_cache(maxsize=256)
-def _surviving(fractions: tuple[float, ...], bounds: tuple[float, ...], drift: float = 0.0) -> _Path:
+def _surviving(fractions: tuple[float, ...], bounds: tuple[float, ...], drift: float) -> _Path:
     if not fractions:
         return _START
     before = _surviving(fractions[:-1], bounds[:-1], drift)
     fraction = fractions[-1]
     high = min(bounds[-1], 9.0 + drift * math.sqrt(fraction))
     deviation = math.sqrt((fraction - before.fraction) / fraction)
-    nodes, weights = _legendre(max(64, math.ceil(_NODES_PER_DEVIATION * (high - _LOWEST) / deviation)))
+    nodes, weights = _legendre(_NODES_PER_DEVIATION * (high - _LOWEST) / deviation)
     z = _LOWEST + (high - _LOWEST) * (nodes + 1) / 2
     steps = np.sqrt(fraction) * z[:, None] - np.sqrt(before.fraction) * before.z - drift * (fraction - before.fraction)
     scale = math.sqrt(fraction - before.fraction)
@@ -116,8 +116,13 @@ def _crossing(path: _Path, fraction: float, bound: float, *, drift: float) -> fl
     return float(path.weight @ special.ndtr(-steps / math.sqrt(left)))
 
 
-@lru_cache(maxsize=32)
-def _legendre(count: int) -> tuple[Floats, Floats]:
+def _legendre(least: float) -> tuple[Floats, Floats]:
+    return _quadrature(2 ** max(6, math.ceil(math.log2(least))))
+
+
+@lru_cache(maxsize=16)
+def _quadrature(count: int) -> tuple[Floats, Floats]:
+    """Kept: finding the nodes takes longer than all that is done with them."""
     nodes, weights = np.polynomial.legendre.leggauss(count)
     return nodes, weights
 
