@@ -117,6 +117,6 @@ def _adjusted(arm: _Arm, slope: float, arms: tuple[_Arm, _Arm]) -> float:
 
 
 def _variance(arm: _Arm, slope: float) -> float:
-    if arm.n < 2:
+    if math.isnan(arm.variance):
         return math.nan
-    return (arm.variance - 2 * slope * arm.covariance + slope**2 * arm.covariate_variance) / arm.n
+    return max(0.0, arm.variance - 2 * slope * arm.covariance + slope**2 * arm.covariate_variance) / arm.n

@@ -32,9 +32,7 @@ def promotion_cost(plan: Plan, *, control: Mapping[str, float]) -> float:
     Infinite when that value is not there, or 0."""
     if plan.terms.kind == "experiment":
         return 0.0
-    return max(
-        _relative(kpi.margin, kpi.margin_unit, control.get(kpi.name)) for kpi in plan.kpis if not kpi.guardrail
-    )
+    return max(_relative(kpi.margin, kpi.margin_unit, control.get(kpi.name)) for kpi in plan.kpis if not kpi.guardrail)
 
 
 def margin_left(promotions: Iterable[Promotion], *, limit: float, now: datetime) -> float:

@@ -50,7 +50,7 @@ def inspect_harm(standing: Standing, snapshot: Snapshot) -> list[Check]:
 def _errors(arm: ArmTraffic, *, most: float, alpha: float) -> Check:
     if arm.requests < _LEAST_REQUESTS:
         return Check(name="errors", observed=None, bound=most, verdict="waits")
-    share = arm.fallbacks / arm.requests
+    share = min(1.0, arm.fallbacks / arm.requests)
     variance = share * (1 - share) / arm.requests
     low = lower_sequence(share, variance, n=arm.requests, alpha=alpha, tuned_at=_ERRORS_TUNED_AT)
     return Check(name="errors", observed=share, bound=most, low=low, verdict="harm" if low > most else "ok")
