@@ -88,13 +88,13 @@ def _judge(standing: Standing, snapshot: Snapshot | None, found: list[Check], no
 
 
 def _leave_hold(standing: Standing, broken: Check | None, now: datetime) -> Decision:
+    if not broken and not standing.paused:
+        return _move(standing, standing.held or State.RAMP, "healed", "What held it is healed.")
     if _hours(standing, now) >= standing.plan.terms.max_hold_hours:
         return _move(standing, State.ROLLING_BACK, "held_too_long", "It was held for longer than `max_hold_hours`.")
-    if standing.paused:
+    if standing.paused or not broken:
         return _stay(standing, "paused", "A person, or a moved alias, holds it until a person resumes it.")
-    if broken:
-        return _stay(standing, broken.name, integrity.REASONS[broken.name])
-    return _move(standing, standing.held or State.RAMP, "healed", "What held it is healed.")
+    return _stay(standing, broken.name, integrity.REASONS[broken.name])
 
 
 def _leave_shadow(standing: Standing, snapshot: Snapshot, now: datetime) -> Decision:
