@@ -56,13 +56,6 @@ def required_drift(*, alpha: float, looks: int, family: Family, power: float = P
     return float(optimize.brentq(missing, one_look * 0.9, one_look * 2, xtol=1e-6))
 
 
-def least_margin(
-    *, unit_variance: float, units: int, alpha: float, looks: int, family: Family, scale: float = 1.0
-) -> float:
-    """In units of the KPI: what so many users in each arm can show with power 0.8."""
-    return required_drift(alpha=alpha, looks=looks, family=family) * math.sqrt(unit_variance * (1 + scale**2) / units)
-
-
 def days_needed(
     *,
     units: int,

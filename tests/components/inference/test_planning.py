@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from components.inference.planning import days_needed, least_margin, plan_warnings, required_drift, users_needed
+from components.inference.planning import days_needed, plan_warnings, required_drift, users_needed
 from pipelines.errors import SpecError
 
 UNIT_VARIANCE = 0.04 * 0.96 / 10 * 1.65
@@ -32,11 +32,6 @@ def test_more_looks_cost_more_users() -> None:
     drifts = [required_drift(alpha=0.05, looks=looks, family="cubic") for looks in (1, 2, 4, 8)]
     assert drifts == sorted(drifts)
     assert drifts[0] == pytest.approx(1.6449 + 0.8416, abs=1e-3)
-
-
-def test_least_margin_turns_users_needed_around() -> None:
-    margin = least_margin(unit_variance=UNIT_VARIANCE, units=126_000, alpha=0.05, looks=4, family="cubic")
-    assert margin / 0.04 == pytest.approx(0.02, rel=0.01)
 
 
 def test_no_margin_is_refused() -> None:
