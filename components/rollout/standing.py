@@ -77,6 +77,8 @@ class Standing(Frozen):
     """First stage of the ramp."""
     held: State | None = None
     """Where HOLD came from, and leads back to."""
+    paused: bool = False
+    """In HOLD by a person's hand, or because an alias was moved: only a person leads it back."""
     reason: str = ""
     looks: tuple[Look, ...] = ()
     seq: Annotated[int, Field(ge=0)] = 0
