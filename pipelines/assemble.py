@@ -78,11 +78,13 @@ class _Retrain:
         gates = self._add_gates()
         self._add_release(gates)
         if spec.evaluate.tfma_rows:
-            # Last, and nothing waits for it: it decides nothing, and takes as long as all of the evaluation.
+            # Last: it decides nothing, and beside the serving check it would take cores from the latency measured there.
+            last = next(reversed(self.nodes.values()))
             analysed = {"metrics", "slices", "min_slice_rows", "tfma_rows"}
             self.nodes["tfma"] = ModelAnalysis(
                 evaluation=self._out("evaluate", "evaluation"), evaluate=spec.evaluate.model_dump_json(include=analysed)
             )
+            self.nodes["tfma"].add_upstream_node(last)
 
     def _out(self, node: str, output: str) -> BaseChannel:
         return self.nodes[node].outputs[output]

@@ -89,13 +89,15 @@ class Model:
     def __init__(self, path: Path) -> None:
         self._loaded = tf.saved_model.load(str(path))
         self._features = _features_of(self._loaded)
+        self.serve = self._loaded.signatures["serving_default"]
+        """Takes serialized `examples`."""
 
     def __call__(self, tensors: Mapping[str, Any], batch: pa.RecordBatch) -> Floats:
         """`[rows]`. A model of an earlier day may want a column otherwise than it is today: then it reads examples."""
         if all(name in tensors and spec.is_compatible_with(tensors[name]) for name, spec in self._features.items()):
             found = self._loaded.serving.of_features({name: tensors[name] for name in self._features})
         else:
-            found = self._loaded.signatures["serving_default"](examples=tf.constant(serialize(decode(batch))))
+            found = self.serve(examples=tf.constant(serialize(decode(batch))))
         return np.asarray(found["predictions"]).reshape(-1)
 
 
