@@ -79,7 +79,7 @@ class Score(beam.DoFn):  # type: ignore[misc]
 
     def _score(self, tensors: Mapping[str, Any], batch: pa.RecordBatch, start: int) -> dict[str, Floats]:
         stop = min(start + BATCH_ROWS, batch.num_rows)
-        rows = {name: _rows(tensor, start, stop) for name, tensor in tensors.items()} if self._models else {}
+        rows = {name: take_rows(tensor, start, stop) for name, tensor in tensors.items()} if self._models else {}
         return {name: model(rows, batch.slice(start, stop - start)) for name, model in self._models.items()}
 
 
@@ -130,7 +130,7 @@ def _hashes(column: pa.Array) -> npt.NDArray[np.uint64]:
     return np.array(hashes, np.uint64)[firsts]
 
 
-def _rows(tensor: Any, start: int, stop: int) -> Any:
+def take_rows(tensor: Any, start: int, stop: int) -> Any:
     """Those rows, of a dense tensor or of a sparse one in the order of its rows."""
     if not isinstance(tensor, tf.SparseTensor):
         return tensor[start:stop]

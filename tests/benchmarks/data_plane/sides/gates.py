@@ -17,7 +17,7 @@ from tfx.types import Artifact, standard_artifacts
 from tfx.utils import path_utils
 
 from components.evaluation.executor import EvaluateExecutor
-from components.evaluation.scoring import BATCH_ROWS, Model
+from components.evaluation.scoring import BATCH_ROWS, Model, take_rows
 from components.examples.records import RowGroup, read, row_groups
 from components.inference.off_policy import Logged, delta, estimate, row_values
 from components.inference.resampling import bootstrap
@@ -79,11 +79,12 @@ def _score(examples: Path, paths: list[Path], cores: int) -> None:
 
     def score(group: RowGroup) -> None:
         batch = read(group, names, encoded=True)
+        tensors = adapter(batch)
         for start in range(0, batch.num_rows, BATCH_ROWS):
-            part = batch.slice(start, BATCH_ROWS)
-            tensors = adapter(part)
+            stop = min(start + BATCH_ROWS, batch.num_rows)
+            part = {name: take_rows(tensor, start, stop) for name, tensor in tensors.items()}
             for model in models:
-                model(tensors, part)
+                model(part, batch.slice(start, stop - start))
 
     with ThreadPoolExecutor(cores) as pool:
         list(pool.map(score, row_groups(examples, "eval")))
