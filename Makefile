@@ -70,6 +70,7 @@ format: env ## Format, and mend what ruff can mend
 bench: env ## Measure, for more than an hour; writes docs/benchmarks/*.json and docs/capacity.md
 	@.venvs/ml/bin/python -m tests.benchmarks.chain
 	@.venvs/ml/bin/python -m tests.benchmarks.data_plane
+	@.venvs/ml/bin/python -m tests.benchmarks.gates
 	@.venvs/ml/bin/python -m tests.benchmarks.capacity
 
 doctor: ## Say what this machine lacks, and how to mend it

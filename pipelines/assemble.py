@@ -32,6 +32,7 @@ from components.contract.source import is_window
 from components.evaluation.component import Evaluate
 from components.examples.component import Examples
 from components.learning.component import Learning
+from components.model_analysis.component import ModelAnalysis
 from components.registry.champion.component import Champion
 from components.registry.register.component import Register
 from components.serving_check.component import ServingCheck
@@ -76,6 +77,14 @@ class _Retrain:
         self._add_training()
         gates = self._add_gates()
         self._add_release(gates)
+        if spec.evaluate.tfma_rows:
+            # Last: it decides nothing, and beside the serving check it would take cores from the latency measured there.
+            last = next(reversed(self.nodes.values()))
+            analysed = {"metrics", "slices", "min_slice_rows", "tfma_rows"}
+            self.nodes["tfma"] = ModelAnalysis(
+                evaluation=self._out("evaluate", "evaluation"), evaluate=spec.evaluate.model_dump_json(include=analysed)
+            )
+            self.nodes["tfma"].add_upstream_node(last)
 
     def _out(self, node: str, output: str) -> BaseChannel:
         return self.nodes[node].outputs[output]
@@ -203,7 +212,7 @@ class _Retrain:
             "evaluate": Evaluate(
                 model=self._model,
                 **self._of_day("examples", "champion_model", "schema", "transform_graph"),
-                evaluate=spec.evaluate.model_dump_json(),
+                evaluate=spec.evaluate.model_dump_json(exclude={"tfma_rows"}),
                 label=self._label,
                 unit=self._unit,
             ),

@@ -185,6 +185,18 @@ NODES: Mapping[str, _Described] = {
     "register": _Described(
         "release", "a version in the model registry, and @champion when the verdict allows it", _REGISTRY
     ),
+    "tfma": _Described(
+        "release",
+        "TensorFlow Model Analysis on a sample of the scored rows: its viewers, and a second opinion",
+        (
+            "components.model_analysis",
+            "components.evaluation",
+            "components.inference",
+            "components.registry.champion.artifact",
+            *_ROW_GROUPS,
+            *_SCORING,
+        ),
+    ),
     "costs": _Described(
         "release",
         "what the version cost, beside the KPI it is expected to earn",

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from components.choice.quality import Quality, measure, per_row_losses, sum_losses
 from components.evaluation.scored import LABEL, UNIT
-from components.evaluation.scoring import Score, Scoring
+from components.evaluation.scoring import Score, Scoring, load_model
 from components.examples.records import RowGroup, read, serialize
 from components.inference.ranking import auc
 from pipelines.errors import DataError
@@ -62,7 +62,7 @@ def score(scoring: Scoring, groups: Sequence[RowGroup], *, metric: Loss | None) 
 
 def measure_latency(path: Path, group: RowGroup) -> dict[int, float]:
     """Median seconds of a call in this process, by rows of the batch."""
-    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
+    serve = load_model(path).serve
     rows = serialize(read(group).slice(0, max(BATCHES)))
     rows = (rows * (max(BATCHES) // len(rows) + 1))[: max(BATCHES)]
     return {size: _median_secs(serve, tf.constant(rows[:size])) for size in BATCHES}

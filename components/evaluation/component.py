@@ -48,8 +48,7 @@ class Evaluate(BaseBeamComponent):  # type: ignore[misc]
         unit: raw column; rows with the same value are of one user, and may be alike.
 
     Outputs:
-        evaluation: `scored/` holds label, predictions and slices of every row; `readable/` is for people; `tfma.load_eval_result(uri, model_name="candidate")` reads what TensorFlow
-            Model Analysis says of a sample.
+        evaluation: `scored/` holds label, predictions and slices of every row; `readable/` is for people.
         report: every check and the verdict. A refusal does not fail the node.
         blessing: as the stock Evaluator writes it.
     """

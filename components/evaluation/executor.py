@@ -1,4 +1,4 @@
-"""Scores both models, measures, judges, and writes for people, for the next node, for TFX and for TFMA's viewers."""
+"""Scores both models, measures, judges, and writes for people, for the next node and for TFX."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ from components.decision.report import GateReport, Verdict
 from components.evaluation.checks import judge
 from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL, Slice, read_table, thresholds_of
 from components.evaluation.readable import write_readable
-from components.evaluation.scored import scored_paths, write_scored
+from components.evaluation.scored import SCORED, scored_paths, write_scored
 from components.evaluation.scoring import Score, Scoring
 from components.evaluation.sums import SliceSums, Sums
 from components.evaluation.uncertainty import ByUser, Uncertainty
-from components.evaluation.viewers import Viewers
 from components.examples.records import RowGroup, read, row_groups
 from components.registry.champion.artifact import champion_name
 from components.tracking import current
@@ -37,7 +36,7 @@ from pipelines.errors import one_line
 from pipelines.spec import Evaluate
 
 SPLIT = "eval"
-READABLE, SCORED = "readable", "scored"
+READABLE = "readable"
 
 
 class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
@@ -65,7 +64,7 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
     def _measure(
         self, groups: list[RowGroup], scoring: Scoring, evaluate: Evaluate, folder: Path
     ) -> tuple[dict[str, Slice], Uncertainty]:
-        """Metrics by slice and how far they may be off; also written to `folder`, for TFMA's viewers and for people."""
+        """Metrics by slice and how far they may be off; also written to `folder`, for the next node and for people."""
         models, slicings = list(scoring.models), list(dict.fromkeys([(), *evaluate.slices]))
         if not groups:
             table = {OVERALL: Slice()}
@@ -75,10 +74,6 @@ class EvaluateExecutor(BaseBeamExecutor):  # type: ignore[misc]
         def summed(pipeline: Any) -> Any:
             scored = pipeline | beam.Create(list(enumerate(groups))) | "Score" >> Concurrently(Score(scoring))
             _ = scored | "Keep" >> beam.MapTuple(partial(_keep, folder=folder / SCORED))
-            if share := min(1.0, evaluate.tfma_rows / sum(group.row_count for group in groups)):
-                _ = scored | "Viewers" >> Viewers(
-                    evaluate, with_champion=CHAMPION in models, share=share, folder=folder
-                )
             return scored | "Sums" >> Aggregate(SliceSums(models, slicings, thresholds=thresholds_of(evaluate.metrics)))
 
         sums: list[Sums] = self._collected(summed, folder)

@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 
 from components.examples.records import readable
 
+SCORED = "scored"
+"""Their folder in the evaluation."""
 LABEL = "daybreak_label"
 """Column of the transformed label; the raw one may be a column to slice by."""
 UNIT = "daybreak_unit"
@@ -43,6 +45,10 @@ def read_scored(path: Path) -> pa.RecordBatch:
     table = readable(path, lambda: pq.read_table(path, use_threads=False), what="scored rows", node="evaluate")
     batch: pa.RecordBatch = table.combine_chunks().to_batches()[0]
     return batch
+
+
+def row_count(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
 
 
 def labels_of(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:

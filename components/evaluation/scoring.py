@@ -7,6 +7,7 @@ Rows become tensors once, for the label and for all models.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,10 +25,12 @@ from components.evaluation.scored import LABEL, UNIT
 from components.evaluation.slicing import as_texts
 from components.examples.records import RowGroup, read, serialize
 from components.examples.texts import decode
-from components.transform.graph import Saved, input_config
+from components.transform.graph import Loaded, Saved, input_config
 from components.transform.tensors import BatchAdapter
 
 BATCH_ROWS = 8192
+LOADED = 16
+"""Models that a process keeps: more than one node compares."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -53,11 +56,10 @@ class Score(beam.DoFn):  # type: ignore[misc]
     def setup(self) -> None:
         scoring = self._scoring
         config = input_config(scoring.schema)
-        names = list(config.tensor_representations)
         self._columns = config.arrow_schema.names
         self._adapter = BatchAdapter(config)
-        self._label = Saved(scoring.transform / "transform_fn", (scoring.label,)).load(names)
-        self._models = {name: Model(path) for name, path in scoring.models.items()}
+        self._label = _load_label(scoring.transform, scoring.label, tuple(config.tensor_representations))
+        self._models = {name: load_model(path) for name, path in scoring.models.items()}
 
     def process(self, element: tuple[int, RowGroup]) -> Iterator[tuple[int, pa.RecordBatch]]:
         index, row_group = element
@@ -66,7 +68,10 @@ class Score(beam.DoFn):  # type: ignore[misc]
     def score(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         tensors = self._adapter(batch)
         scored = [self._score(tensors, batch, start) for start in range(0, batch.num_rows, BATCH_ROWS)]
-        columns = {name: np.concatenate([part[name] for part in scored]) for name in scored[0]}
+        # In one call: what a label takes is little, and each call costs as much as a thousand rows of it.
+        label = tf.cast(self._label(tensors)[self._scoring.label], tf.float32)
+        columns = {LABEL: np.reshape(label, -1)}
+        columns |= {name: np.concatenate([part[name] for part in scored]) for name in self._models}
         if self._scoring.unit:
             columns[UNIT] = _hashes(batch.column(self._scoring.unit))
         texts = {name: as_texts(batch.column(name)) for name in self._scoring.slice_columns}
@@ -74,10 +79,8 @@ class Score(beam.DoFn):  # type: ignore[misc]
 
     def _score(self, tensors: Mapping[str, Any], batch: pa.RecordBatch, start: int) -> dict[str, Floats]:
         stop = min(start + BATCH_ROWS, batch.num_rows)
-        rows = {name: _rows(tensor, start, stop) for name, tensor in tensors.items()}
-        label = tf.cast(self._label(rows)[self._scoring.label], tf.float32)
-        found = {LABEL: np.reshape(label, -1)}
-        return found | {name: model(rows, batch.slice(start, stop - start)) for name, model in self._models.items()}
+        rows = {name: take_rows(tensor, start, stop) for name, tensor in tensors.items()} if self._models else {}
+        return {name: model(rows, batch.slice(start, stop - start)) for name, model in self._models.items()}
 
 
 class Model:
@@ -86,14 +89,27 @@ class Model:
     def __init__(self, path: Path) -> None:
         self._loaded = tf.saved_model.load(str(path))
         self._features = _features_of(self._loaded)
+        self.serve = self._loaded.signatures["serving_default"]
+        """Takes serialized `examples`."""
 
     def __call__(self, tensors: Mapping[str, Any], batch: pa.RecordBatch) -> Floats:
         """`[rows]`. A model of an earlier day may want a column otherwise than it is today: then it reads examples."""
         if all(name in tensors and spec.is_compatible_with(tensors[name]) for name, spec in self._features.items()):
             found = self._loaded.serving.of_features({name: tensors[name] for name in self._features})
         else:
-            found = self._loaded.signatures["serving_default"](examples=tf.constant(serialize(decode(batch))))
+            found = self.serve(examples=tf.constant(serialize(decode(batch))))
         return np.asarray(found["predictions"]).reshape(-1)
+
+
+@functools.lru_cache(maxsize=LOADED)
+def load_model(path: Path) -> Model:
+    """Once in a process, whoever asks: a load is a CPU second, and a node tries, scores and times the same models."""
+    return Model(path)
+
+
+@functools.lru_cache(maxsize=LOADED)
+def _load_label(transform: Path, label: str, columns: tuple[str, ...]) -> Loaded:
+    return Saved(transform / "transform_fn", (label,)).load(columns)
 
 
 def _features_of(loaded: Any) -> Mapping[str, tf.TypeSpec]:
@@ -114,7 +130,7 @@ def _hashes(column: pa.Array) -> npt.NDArray[np.uint64]:
     return np.array(hashes, np.uint64)[firsts]
 
 
-def _rows(tensor: Any, start: int, stop: int) -> Any:
+def take_rows(tensor: Any, start: int, stop: int) -> Any:
     """Those rows, of a dense tensor or of a sparse one in the order of its rows."""
     if not isinstance(tensor, tf.SparseTensor):
         return tensor[start:stop]

@@ -14,6 +14,7 @@ which tells an empty text from a missing one.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -85,7 +86,7 @@ class _Serving:
         self._model, self._spec = model, dict(spec)
         transformed = TFTransformOutput(str(transform)).transformed_feature_spec()
         self._shapes = {name: shape for name, (shape, _) in feature_shapes(transformed, label=label).items()}
-        self._loader = SavedModelLoader(str(transform / "transform_fn"))
+        self._loader = _load_transform(transform / "transform_fn")
         # All endpoints call one function, so that the graph is made, and stored, once.
         self._of_features = tf.function(self._predict, input_signature=[_feature_signature(spec)])
         self.transform_features = tf.function(self._transform, input_signature=[_feature_signature(spec)])
@@ -121,6 +122,12 @@ class _Serving:
                 place="features.py",
             )
         return {name: tf.reshape(transformed[name], (-1, *shape)) for name, shape in self._shapes.items()}
+
+
+@functools.lru_cache(maxsize=1)
+def _load_transform(path: Path) -> SavedModelLoader:
+    """Once for all models that a node exports with it: a load is half a CPU second."""
+    return SavedModelLoader(str(path))
 
 
 def _column_signature(spec: FeatureSpec) -> dict[str, tf.TensorSpec]:

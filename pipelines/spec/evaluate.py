@@ -104,7 +104,7 @@ class Evaluate(Frozen):
     min_slice_rows: Annotated[int, Field(ge=2)] = 200
     """Smaller slices have no interval and decide nothing: the report counts them."""
     tfma_rows: Annotated[int, Field(ge=0)] = 10_000
-    """TensorFlow Model Analysis measures so many rows too, drawn from all, for its viewers. It decides nothing."""
+    """The node `tfma` measures so many rows too, drawn from all, by TensorFlow Model Analysis; 0: there is none."""
     bounds: tuple[Bound, ...] = ()
     fairness: tuple[Fairness, ...] = ()
     against_champion: tuple[Change, ...] = ()

@@ -117,6 +117,15 @@ def test_gates_run_one_after_the_other_and_the_registry_hears_all() -> None:
     assert heard == {"choose", *gates}
 
 
+def test_the_second_opinion_is_last_and_nothing_waits_for_it() -> None:
+    nodes = nodes_of()
+    assert list(nodes)[-1] == "tfma" and not nodes["tfma"].downstream_nodes
+    assert nodes["tfma"].upstream_nodes == {nodes["evaluate"], nodes["costs"]}
+    none = nodes_of(evaluate=load_spec("shop").evaluate.model_dump() | {"tfma_rows": 0})
+    assert "tfma" not in none
+    assert none["evaluate"].exec_properties == nodes["evaluate"].exec_properties
+
+
 def test_a_day_that_is_not_worth_a_training_learns_nothing() -> None:
     nodes = nodes_of()
     assert nodes["freshness"] in nodes["train"].upstream_nodes

@@ -71,6 +71,19 @@ def test_without_exploration_there_is_no_number() -> None:
     assert "explore more" in report.next_command
 
 
+def test_the_champion_must_be_supported_by_the_log_too() -> None:
+    """It did not write this log: what it would have shown, the log could not have."""
+    random = np.random.default_rng(3)
+    even, reward = np.full(ROWS, 0.5), random.exponential(size=ROWS)
+    logged = Logged(reward, even, even, even, unsupported=np.zeros(ROWS), unsupported_reference=np.full(ROWS, 0.5))
+    report = judged(sum_by_unit(np.arange(ROWS, dtype=np.uint64), row_values(logged)))
+    assert report.verdict is Verdict.NOT_EVALUABLE
+    [broken] = [
+        check for check in report.checks if "(champion)" in check.name and check.verdict is not Verdict.ACCEPTED
+    ]
+    assert broken.name == "unsupported mass (champion)" and "champion version 3" in broken.reason
+
+
 def test_too_few_rows_are_no_number() -> None:
     assert judged(sums(-0.4, rows=800)).verdict is Verdict.NOT_EVALUABLE
 

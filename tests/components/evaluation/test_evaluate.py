@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_model_analysis as tfma
 from sklearn.metrics import log_loss, roc_auc_score
 from tfx.types import Artifact
 
@@ -20,7 +19,6 @@ SPEC = {
     "slices": [["city"], ["city", "hour"]],
     "bounds": [{"metric": "auc", "min": 0.6}],
     "against_champion": [{"metric": "binary_crossentropy", "direction": "lower_is_better", "max_loss": 0.01}],
-    "tfma_rows": 0,
 }
 
 
@@ -139,16 +137,3 @@ def test_nothing_configured_is_said(evaluate: Run) -> None:
     found = report(evaluate(json.dumps({"metrics": ["auc"]})))
     assert found.verdict is Verdict.NOT_EVALUABLE
     assert "nothing to decide by" in found.reason
-
-
-def test_viewers_get_a_sample_and_may_be_left_out(evaluate: Run) -> None:
-    outputs = evaluate(json.dumps(SPEC | {"tfma_rows": 300}), champion="poor")
-    result = tfma.load_eval_result(str(outputs["evaluation"].uri), model_name="candidate")
-    assert len(result.slicing_metrics) > 3
-    metrics = dict(result.slicing_metrics)[()][""][""]
-    assert 200 < metrics["example_count"]["doubleValue"] < 400
-    assert slices(outputs)["overall"]["rows"] == 3000
-
-    evaluate(json.dumps(SPEC | {"tfma_rows": 0}), champion="poor")
-    files = {path.name for path in (Path(outputs["evaluation"].uri) / "readable").iterdir()}
-    assert files == {"slices.json", "slices.html", "slices.png", "calibration.png", "roc.png", "changes.png"}

@@ -61,6 +61,6 @@ def test_a_model_that_knew_a_column_otherwise_reads_examples(day: Day) -> None:
 @pytest.mark.parametrize(("start", "stop"), [(0, 2), (1, 4), (2, 3), (0, 5), (4, 5)])
 def test_some_rows_of_a_sparse_tensor_are_those_of_the_dense_one(start: int, stop: int) -> None:
     dense = np.array([[1, 2], [0, 0], [3, 0], [4, 5], [0, 0]])
-    found = scoring._rows(tf.sparse.from_dense(dense), start, stop)
+    found = scoring.take_rows(tf.sparse.from_dense(dense), start, stop)
     np.testing.assert_array_equal(tf.sparse.to_dense(found), dense[start:stop])
-    np.testing.assert_array_equal(scoring._rows(tf.constant(dense), start, stop), dense[start:stop])
+    np.testing.assert_array_equal(scoring.take_rows(tf.constant(dense), start, stop), dense[start:stop])

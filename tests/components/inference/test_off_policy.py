@@ -65,6 +65,16 @@ def test_estimators_are_their_formulas() -> None:
         assert estimate(sums_of(one), estimator).value == pytest.approx(value, rel=1e-12), estimator
 
 
+def test_no_propensity_is_clipped() -> None:
+    """Rare choices weigh what they weigh: clipping moves the estimate, and hides from the rules that the log is too thin."""
+    rare = logged(propensity=np.full(600, 1e-6), probability=np.full(600, 0.5), reference=np.full(600, 1e-6))
+    values = row_values(rare)
+    np.testing.assert_allclose(values[:, Total.W], 5e5)
+    np.testing.assert_allclose(values[:, Total.WW], 2.5e11)
+    np.testing.assert_allclose(values[:, Total.V], 1.0)
+    np.testing.assert_allclose(values[:, Total.W_REWARD], 5e5 * rare.reward)
+
+
 def test_of_the_policy_that_wrote_the_log_the_difference_is_the_plain_one() -> None:
     one = logged(base=np.ones(600))
     one = logged(base=np.ones(600), reference=one.propensity)

@@ -73,6 +73,7 @@ def test_a_model_that_learned_passes_every_check() -> None:
         ({"copies": ("clicked_too",)}, "strongest feature alone", "the label is in the features: clicked_too"),
         ({"skew": {"price": 0.1, "hour": 0.0}}, "transform skew", "differ from those it learned from: price"),
         ({"skew": {"price": float("inf")}}, "transform skew", "differ"),
+        ({"skew": {"price": float("nan")}}, "transform skew", "differ"),
     ],
 )
 def test_each_fault_is_refused_by_its_check(changes: dict[str, Any], check: str, reason: str) -> None:

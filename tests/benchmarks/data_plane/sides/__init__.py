@@ -18,7 +18,14 @@ class Work(NamedTuple):
     cores: int
 
 
-SIDES = {"ours": "ours", "stock": "stock", "polars": "polars_side", "duckdb": "duckdb_side", "window": "window"}
+SIDES = {
+    "ours": "ours",
+    "stock": "stock",
+    "polars": "polars_side",
+    "duckdb": "duckdb_side",
+    "window": "window",
+    "gates": "gates",
+}
 
 
 def load_side(name: str) -> ModuleType:

@@ -21,10 +21,9 @@ from components.evaluation.checks import judge
 from components.evaluation.metrics import OVERALL, read_table
 from components.evaluation.sums import SliceSums
 from components.evaluation.uncertainty import Uncertainty
-from components.evaluation.viewers import CLASSES, eval_config, sample
+from components.model_analysis.viewers import CLASSES, as_lists, eval_config, read_metrics
 from pipelines.spec import Evaluate
 from tests.components.evaluation.test_sums import MODELS, batch
-from tests.components.evaluation.test_viewers import read_tfma
 
 TRIPS = Path(os.environ.get("DAYBREAK_TEST_DATA", "nowhere")) / "taxi" / "taxi_trips.csv"
 METRICS = ("auc", "binary_crossentropy", "calibration")
@@ -71,7 +70,7 @@ def test_thresholds_of_the_stock_evaluator_decide_alike(trips: pa.RecordBatch, t
     # Without slices: the stock thresholds would decide in each of them.
     evaluate = Evaluate.model_validate({"metrics": METRICS, "bounds": bounds})
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        rows = pipeline | beam.Create([(0, trips)]) | beam.FlatMap(sample, share=1.0)
+        rows = pipeline | beam.Create([trips]) | beam.Map(as_lists)
         _ = rows | tfma.ExtractEvaluateAndWriteResults(eval_config=thresholds(evaluate), output_path=str(tmp_path))
     table = read_table(SliceSums(MODELS, [()]).partial(trips), slicings=[()], models=MODELS, metrics=METRICS)
     report = judge(evaluate, table, Uncertainty(), champion="champion version 3")
@@ -81,7 +80,7 @@ def test_thresholds_of_the_stock_evaluator_decide_alike(trips: pa.RecordBatch, t
     assert refused == {check.name for check in report.checks if check.verdict is Verdict.REFUSED}
     assert refused == {"binary_crossentropy"}
     assert found.validation_ok == (report.verdict is Verdict.ACCEPTED)
-    ours, theirs = table[OVERALL], [read_tfma(tmp_path, model)[OVERALL] for model in MODELS]
+    ours, theirs = table[OVERALL], [read_metrics(tmp_path, model)[OVERALL] for model in MODELS]
     for metric in METRICS:
         assert ours.candidate[metric] == pytest.approx(theirs[0][metric], abs=1e-4)
         assert ours.change[metric] == pytest.approx(theirs[0][metric] - theirs[1][metric], abs=2e-4)

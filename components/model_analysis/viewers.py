@@ -1,6 +1,7 @@
-"""TensorFlow Model Analysis on some of the scored rows: its artifact is what its viewers open.
+"""TensorFlow Model Analysis on scored rows: what it writes is what its viewers open.
 
-    scored | Viewers(evaluate, with_champion=True, share=0.1, folder=folder)
+    batches | Viewers(evaluate, with_champion=True, folder=folder)      # pa.RecordBatch as `write_scored` keeps them
+    read_metrics(folder, "candidate")["city=Berlin"]["auc"]
 
 It measures the predictions that are there, by its own code, which takes rows apart: for one model 6 CPU seconds before the
 first row, and 2 for 10,000 rows.
@@ -9,7 +10,7 @@ first row, and 2 for 10,000 rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluation.metrics import CANDIDATE, CHAMPION
+from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL
 from components.evaluation.scored import LABEL
 from components.examples.texts import decode_column
 from pipelines.spec import Evaluate, threshold_of
@@ -37,17 +38,28 @@ CLASSES: Mapping[str, str] = {
 
 
 class Viewers(beam.PTransform):  # type: ignore[misc]
-    def __init__(self, evaluate: Evaluate, *, with_champion: bool, share: float, folder: Path) -> None:
-        """`share`: of the rows, drawn for each row group by its number, so always the same ones."""
+    def __init__(self, evaluate: Evaluate, *, with_champion: bool, folder: Path) -> None:
         super().__init__()
-        self._config, self._share, self._folder = eval_config(evaluate, champion=with_champion), share, folder
+        self._config, self._folder = eval_config(evaluate, champion=with_champion), folder
 
     def expand(self, scored: Any) -> Any:
         return (
             scored
-            | "Sample" >> beam.FlatMap(sample, share=self._share)
+            | "Lists" >> beam.Map(as_lists)
             | "Measure" >> tfma.ExtractEvaluateAndWriteResults(eval_config=self._config, output_path=str(self._folder))
         )
+
+
+def read_metrics(folder: Path, model: str) -> dict[str, dict[str, float]]:
+    """Numbers by slice and metric, as `components.evaluation.metrics` names both."""
+    found: dict[str, dict[str, float]] = {}
+    # A single model has no name there.
+    named = tfma.load_eval_result(str(folder), model_name=model).slicing_metrics
+    for key, outputs in named or tfma.load_eval_result(str(folder)).slicing_metrics:
+        name = ", ".join(f"{column}={value}" for column, value in key) or OVERALL
+        metrics: dict[str, Any] = outputs[""][""]
+        found[name] = {metric: value["doubleValue"] for metric, value in metrics.items() if "doubleValue" in value}
+    return found
 
 
 def eval_config(evaluate: Evaluate, *, champion: bool) -> config_pb2.EvalConfig:
@@ -71,13 +83,14 @@ def _at_threshold(metric: str) -> config_pb2.MetricConfig:
     return config_pb2.MetricConfig(class_name=metric.partition("@")[0].capitalize(), config=config)
 
 
-def sample(element: tuple[int, pa.RecordBatch], *, share: float) -> Iterator[pa.RecordBatch]:
-    """The chosen rows as TFMA's examples hold them: lists, of plain texts."""
-    index, batch = element
-    chosen = batch.filter(pa.array(np.random.default_rng(index).random(batch.num_rows) < share))
-    if chosen.num_rows:
-        columns = [_as_lists(column) for column in chosen.columns]
-        yield pa.RecordBatch.from_arrays(columns, names=chosen.schema.names)
+def sample(index: int, batch: pa.RecordBatch, *, share: float) -> pa.RecordBatch:
+    """Rows drawn by the number of their row group, so always the same ones."""
+    return batch.filter(pa.array(np.random.default_rng(index).random(batch.num_rows) < share))
+
+
+def as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows as TFMA's examples hold them: lists, of plain texts."""
+    return pa.RecordBatch.from_arrays([_as_lists(column) for column in batch.columns], names=batch.schema.names)
 
 
 def _as_lists(column: pa.Array) -> pa.Array:
