@@ -85,7 +85,7 @@ def _archive_journal(path: Path, log: Path) -> int:
         for batch, dropped in _row_groups(path, kind):
             unreadable += dropped
             rows += batch.num_rows
-            for day, part in by_day(batch):
+            for day, part in by_day(batch, doubted=True):
                 if day not in days:
                     days[day] = stack.enter_context(day_file(log / kind / f"day={day}" / name, batch.schema))
                 days[day].write_batch(part)
@@ -147,10 +147,10 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, pa.array(whole, kind.value_type))
 
 
-def by_day(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """The rows of each UTC day, in their order."""
+def by_day(batch: pa.RecordBatch, *, doubted: bool = False) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """The rows of each UTC day, in their order; `doubted`: times are what some client's clock said."""
     days = batch.column("time").to_numpy() // DAY_MICROS
-    if "received" in batch.schema.names:
+    if doubted and "received" in batch.schema.names:
         received = batch.column("received").to_numpy() // DAY_MICROS
         days = np.where((days > received + 1) | (days < received - _LATEST_DAYS), received, days)
     for day in np.unique(days):

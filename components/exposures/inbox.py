@@ -12,7 +12,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,11 +64,11 @@ def import_file(path: Path, log: Path) -> int:
         if taken.exists():
             return 0
         batch = _batch(_outcomes(_read(path), path))
-        with ExitStack() as stack:
-            for day, part in by_day(batch):
-                # The name is of the content: an import that was killed gives the same files the next time.
-                name = f"file-{digest[:16]}.parquet"
-                stack.enter_context(day_file(log / OUTCOMES / f"day={day}" / name, COLUMNS)).write_batch(part)
+        # The name is of the content: an import that was killed gives the same files the next time.
+        name = f"file-{digest[:16]}.parquet"
+        for day, part in by_day(batch):
+            with day_file(log / OUTCOMES / f"day={day}" / name, COLUMNS) as writer:
+                writer.write_batch(part)
         taken.touch()
         return int(batch.num_rows)
 
