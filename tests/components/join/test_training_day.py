@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.exposures.records import SHADOW
+from components.join.lists import Shape
 from components.join.training_day import Day, Paths, day_paths, write_day
 from pipelines.errors import DataError, SpecError
 from pipelines.settings import Settings
@@ -106,6 +107,24 @@ def test_an_id_of_letters_becomes_a_number_where_the_spec_says_so(spec: Spec, sh
     assert rows.schema.field("decision_id").type == pa.int64()
     assert set(rows.column("decision_id").to_pylist()) == set(lists.column("decision_id").to_pylist())
     assert rows.column("clicked").to_pylist() == [0] * rows.num_rows
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        *(("hour", 1.5, None), ("hour", 2.0, 2), ("hour", 10**30, None), ("hour", "7", None)),
+        *(("recent_items", "abc", None), ("recent_items", ["a", 3], ["a", "3"]), ("country", {}, None)),
+        *(("country", 49, "49"), ("query", None, None)),
+    ],
+    ids=str,
+)
+def test_what_is_of_another_type_is_missing(column: str, value: object, expected: object, spec: Spec) -> None:
+    shape = Shape.of(spec, spec.policy)  # type: ignore[arg-type]
+
+    # Alone, and among values that are as they should be: what a row says does not depend on its neighbours.
+    plain = {"hour": 3, "recent_items": ["i1"], "country": "de", "query": "x"}[column]
+    assert shape.typed(column, [value]).to_pylist() == [expected]
+    assert shape.typed(column, [value, plain]).to_pylist() == [expected, plain]
 
 
 def test_a_day_without_lists_is_refused(spec: Spec, shop: Simulated, tmp_path: Path) -> None:
