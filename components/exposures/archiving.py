@@ -22,7 +22,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.exposures.journal import EXPOSURES, JOURNALS, KINDS, LOCK, OPEN, OUTCOMES, SEALED, read_batches, seal
+from components.exposures.journal import (
+    EXPOSURES,
+    JOURNALS,
+    KINDS,
+    LOCK,
+    OPEN,
+    OUTCOMES,
+    SEALED,
+    read_batches,
+    seal,
+    sync,
+)
 from components.exposures.records import Exposure, Outcome
 from components.exposures.schema import EXPOSURES as EXPOSURE_COLUMNS
 from components.exposures.schema import OUTCOMES as OUTCOME_COLUMNS
@@ -103,19 +114,11 @@ def day_file(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     try:
         with pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=_REPEATED) as writer:
             yield writer
-        _sync(temporary)
+        sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _row_groups(path: Path, kind: str) -> Iterator[tuple[pa.RecordBatch, int]]:

@@ -46,7 +46,14 @@ class Journal:
     def create(cls, folder: Path, kind: str) -> Self:
         # No number is given twice, also not after a restart or with a clock that was set back.
         path = folder / f"{kind}-{time.time_ns() // 1000:016d}{secrets.token_hex(3)}{OPEN}"
-        return cls(path, os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644))
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            sync(folder)  # else the machine may come back without the name of what it wrote
+        except OSError:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        return cls(path, descriptor)
 
     def append(self, records: Sequence[Exposure] | Sequence[Outcome]) -> None:
         """Raises `OSError`, and then the file ends where it ended before, or its reader drops what is torn.
@@ -83,6 +90,15 @@ class Journal:
     def abandon(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
+
+
+def sync(path: Path) -> None:
+    """Of a folder: its names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def seal(path: Path) -> None:

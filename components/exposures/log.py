@@ -31,6 +31,7 @@ from typing import NamedTuple
 from components.exposures.journal import EXPOSURES, JOURNALS, LOCK, OPEN, OUTCOMES, Journal, seal
 from components.exposures.records import Exposure, Outcome
 from pipelines.errors import ResourceError, SpecError, one_line
+from pipelines.settings import REPOSITORY
 
 FLUSH_SECS = 0.05
 RETRY_SECS = 1.0
@@ -81,7 +82,8 @@ class Log:
         rotate_secs: float = 60,
         rotate_rows: int = 100_000,
     ) -> None:
-        self._folder, self._own = folder, folder / JOURNALS / gateway
+        self._folder = folder.absolute()
+        self._own = self._folder / JOURNALS / gateway
         self._capacity, self._rotate_secs, self._rotate_rows = capacity_rows, rotate_secs, rotate_rows
         self._buffer: deque[Exposure] = deque()
         self._taken: list[Exposure] = []
@@ -148,11 +150,14 @@ class Log:
         while not self._closing:
             self._wake.wait(FLUSH_SECS)
             self._wake.clear()
-            self._write_outcomes()
-            if time.monotonic() >= flush_at:
-                self._write_exposures()
-                flush_at = time.monotonic() + FLUSH_SECS
-                self._rotate()
+            try:
+                self._write_outcomes()
+                if time.monotonic() >= flush_at:
+                    flush_at = time.monotonic() + FLUSH_SECS
+                    self._write_exposures()
+                    self._rotate()
+            except Exception as error:  # noqa: BLE001 - without this thread every caller of `record` would wait for ever
+                self._wait_for_the_disk(error)
         self._retry_at = 0.0
         self._write_outcomes()
         self._write_exposures()
@@ -254,7 +259,7 @@ class Log:
     def _start_archiver(self) -> None:
         command = [sys.executable, "-m", "components.exposures", "archive", str(self._folder)]
         try:
-            self._archiver = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._archiver = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, cwd=REPOSITORY)
         except OSError as error:
             _LOGGER.error("the exposure log's archiver did not start: %s", one_line(error))
 

@@ -68,7 +68,7 @@ def test_an_interrupted_archiver_leaves_no_file_and_loses_nothing(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(archiving, "_sync", full)
+        patched.setattr(archiving, "sync", full)
         with pytest.raises(OSError, match="No space"):
             archive(tmp_path)
     assert not list(tmp_path.glob("exposures/*/*"))
