@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,27 @@ def test_a_wrong_type_costs_its_record(tmp_path: Path) -> None:
     assert [([record.decision_id for record in found], bad) for found, bad in read_batches(sealed, Exposure)] == [
         (["d0", "d2"], 1)
     ]
+
+
+def test_a_write_that_fails_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Journal.create(tmp_path, EXPOSURES)
+    one.append([exposure(0)])
+    size, write = one.path.stat().st_size, os.write
+
+    def torn(descriptor: int, data: memoryview) -> int:
+        if len(data) < 50:
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data[:-10])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", torn)
+        with pytest.raises(OSError, match="No space"):
+            one.append([exposure(1)])
+    assert one.path.stat().st_size == size
+    one.append([exposure(2)])
+    one.abandon()
+
+    assert [record.decision_id for found, _ in read_batches(one.path, Exposure) for record in found] == ["d0", "d2"]
 
 
 def test_no_rows_make_an_empty_batch() -> None:

@@ -127,13 +127,17 @@ def test_a_unit_counts_when_its_window_and_what_may_be_late_are_over(spec: Spec,
     write_log(
         tmp_path,
         [exposure(0, 0, 1), exposure(1, 0, 12.9), exposure(2, 0, 13.1)],
-        [outcome(0, 0, 12.99, 5.0), outcome(1, 0, 13.0, 7.0), outcome(2, 1, 2, 11.0), outcome(3, 0, 2, 13.0, lag=15)],
+        [
+            *(outcome(0, 0, 12.99, 5.0), outcome(1, 0, 13.0, 7.0), outcome(2, 1, 2, 11.0)),
+            *(outcome(3, 0, 2, 13.0, lag=15), outcome(4, 2, 5, 17.0)),
+        ],
     )
 
     assert take(spec, tmp_path, as_of=START + 16 * HOUR - 1).kpi("click_value").control.n == 0
     found = take(spec, tmp_path, as_of=START + 16 * HOUR).kpi("click_value").control
 
-    # Two answers within 12 hours, of 2 and 3 rows; 7.0 is of hour 12, 11.0 dated before its answer, 13.0 not yet known.
+    # Two answers within 12 hours, of 2 and 3 rows; 7.0 is of hour 12, 13.0 not yet known; 11.0 and 17.0
+    # are dated before their answers, of which the second came too late.
     assert (found.n, found.sx, found.sy) == (1, 5, 16)
 
 
