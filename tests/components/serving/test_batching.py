@@ -45,7 +45,9 @@ def run(engine: Doubling, *requests: list[float]) -> list[Any]:
     engine.calls.clear()
 
     async def ask(values: list[float]) -> list[float]:
-        found: list[float] = (await batcher.predict([Number(value) for value in values])).reshape(-1).tolist()
+        found: list[float] = (
+            (await batcher.predict([Number(value) for value in values])).predictions.reshape(-1).tolist()
+        )
         return found
 
     async def ask_all() -> list[Any]:
@@ -98,7 +100,7 @@ def test_who_has_gone_is_not_answered() -> None:
     async def leave() -> list[float]:
         batcher = Batcher(Doubling())
         batcher.predict([Number(1.0)]).cancel()
-        found: list[float] = (await batcher.predict([Number(2.0)])).reshape(-1).tolist()
+        found: list[float] = (await batcher.predict([Number(2.0)])).predictions.reshape(-1).tolist()
         return found
 
     assert asyncio.run(leave()) == [4.0]
