@@ -135,17 +135,18 @@ def _deliver(batch: Sequence[_Waiting], answers: Sequence[Computed | Exception])
 
 def _compute(engine: Engine, parts: Sequence[Sequence[Struct]]) -> list[Computed | Exception]:
     """The answer to each part, from one call where that goes well: the rows of one must not fail its neighbours."""
-    whole = _try(engine, [row for rows in parts for row in rows])
+    whole = compute(engine, [row for rows in parts for row in rows])
     if not isinstance(whole, Exception):
         stops = list(accumulate(map(len, parts)))
         return [
             Computed(whole.predictions[stop - len(rows) : stop], whole.millis)
             for stop, rows in zip(stops, parts, strict=True)
         ]
-    return [whole] if len(parts) == 1 else [_try(engine, rows) for rows in parts]
+    return [whole] if len(parts) == 1 else [compute(engine, rows) for rows in parts]
 
 
-def _try(engine: Engine, rows: Sequence[Struct]) -> Computed | Exception:
+def compute(engine: Engine, rows: Sequence[Struct]) -> Computed | Exception:
+    """In the thread of the caller."""
     began = time.thread_time()
     try:
         found = engine.predict(rows)
