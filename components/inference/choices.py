@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from components.inference.units import Floats
+# Not of `units`, which loads SciPy: a gateway draws with nothing but NumPy.
+Floats = npt.NDArray[np.float64]
 
 SMALLEST = 1e-7
 """Click probabilities are taken for at least that, and at most one minus it."""
