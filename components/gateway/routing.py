@@ -40,6 +40,8 @@ class Routed(Struct, gc=False):  # type: ignore[call-arg]
     computed: Computed
     fallback: str
     expired: bool
+    rows: Sequence[Struct]
+    """As the champion reads them."""
 
 
 @dataclass
@@ -66,15 +68,15 @@ class Router:
         meant = lineup.served[assigned.version]
         if meant is champion:
             computed = await champion.batcher.predict(rows)
-            return Routed(unit, assigned, champion, computed, EXPIRED if expired else "", expired)
+            return Routed(unit, assigned, champion, computed, EXPIRED if expired else "", expired, rows)
         try:
             computed = await self._in_time(meant, rows if meant.columns == champion.columns else read(meant))
         except Exception as error:  # noqa: BLE001 - whatever it is, the champion answers
             fallback = DEADLINE if isinstance(error, TimeoutError) else one_line(error)
             computed = await champion.batcher.predict(rows)
             self.fallbacks[meant.version, DEADLINE if fallback == DEADLINE else "error"] += 1
-            return Routed(unit, assigned, champion, computed, fallback, expired)
-        return Routed(unit, assigned, meant, computed, "", expired)
+            return Routed(unit, assigned, champion, computed, fallback, expired, rows)
+        return Routed(unit, assigned, meant, computed, "", expired, rows)
 
     async def _in_time(self, served: Served, rows: Sequence[Struct]) -> Computed:
         batcher = served.batcher
@@ -95,4 +97,5 @@ class Router:
         self.log.expose(exposure)
         self.answers[assigned.arm, routed.served.version] += 1
         if (challenger := lineup.mirrored) and experiment and routed.unit:
-            self.shadow.mirror(Mirrored(challenger, lambda: read(challenger), exposure))
+            alike, rows = challenger.columns == lineup.champion.columns, routed.rows
+            self.shadow.mirror(Mirrored(challenger, lambda: rows if alike else read(challenger), exposure))

@@ -28,6 +28,8 @@ BATCH_ROWS = 256
 """Largest batch of several requests; one request is never split."""
 INLINE_SECS = 0.003
 """A call that takes longer leaves the event loop to others: health checks must be answered meanwhile."""
+QUICK_SECS = 0.0005
+"""A call that takes less is cheaper than another thread, which contends for the interpreter."""
 MEMORY = 1 / 16
 """Weight of the newest call in the mean that decides where calls run: one hiccup moves nothing, one long stop does."""
 
@@ -45,8 +47,8 @@ class _Waiting(NamedTuple):
 
 
 class Batcher:
-    def __init__(self, engine: Engine, *, may_run_inline: bool = True) -> None:
-        self._engine, self._may_run_inline = engine, may_run_inline
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._mean_secs = INLINE_SECS
         self._began = 0.0
         self._waiting: list[_Waiting] = []
@@ -65,7 +67,11 @@ class Batcher:
     @property
     def inline(self) -> bool:
         """Calls run on the event loop."""
-        return self._may_run_inline and self._mean_secs < INLINE_SECS
+        return self._mean_secs < INLINE_SECS
+
+    @property
+    def quick(self) -> bool:
+        return self._mean_secs < QUICK_SECS
 
     @property
     def busy_secs(self) -> float:
