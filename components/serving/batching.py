@@ -1,10 +1,11 @@
 """Requests that wait at the same time are answered by one call of the engine; none waits for another to come.
 
     batcher = Batcher(engine)
-    predictions = await batcher.predict(rows)       # [rows, outputs]
+    found = await batcher.predict(rows)
+    found.predictions                               # [rows, outputs]
 
 All requests that one turn of the event loop has read are a batch. While a slow engine works in its thread, the next
-batch gathers.
+batch gathers. An engine that becomes slow moves to its thread, and back when it is quick again.
 """
 
 from __future__ import annotations
@@ -27,17 +28,29 @@ BATCH_ROWS = 256
 """Largest batch of several requests; one request is never split."""
 INLINE_SECS = 0.003
 """A call that takes longer leaves the event loop to others: health checks must be answered meanwhile."""
+QUICK_SECS = 0.0005
+"""A call that takes less is cheaper than another thread, which contends for the interpreter."""
+MEMORY = 1 / 16
+"""Weight of the newest call in the mean that decides where calls run: one hiccup moves nothing, one long stop does."""
+
+
+class Computed(NamedTuple):
+    predictions: Predictions
+    millis: float
+    """CPU time of the call that these rows were part of. It runs in one thread, so neighbours on the machine and other
+    threads, which make wall times of two models hard to compare, are not in it."""
 
 
 class _Waiting(NamedTuple):
     rows: Sequence[Struct]
-    answer: asyncio.Future[Predictions]
+    answer: asyncio.Future[Computed]
 
 
 class Batcher:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._inline = False
+        self._mean_secs = INLINE_SECS
+        self._began = 0.0
         self._waiting: list[_Waiting] = []
         self._working = self._scheduled = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -49,12 +62,29 @@ class Batcher:
             started = time.perf_counter()
             self._engine.predict([rows[index % len(rows)] for index in range(count)])
             seconds.append(time.perf_counter() - started)
-        self._inline = median(seconds[-3:]) <= INLINE_SECS
+        self._mean_secs = median(seconds[-3:])
 
-    def predict(self, rows: Sequence[Struct]) -> asyncio.Future[Predictions]:
+    @property
+    def inline(self) -> bool:
+        """Calls run on the event loop."""
+        return self._mean_secs < INLINE_SECS
+
+    @property
+    def quick(self) -> bool:
+        return self._mean_secs < QUICK_SECS
+
+    @property
+    def busy_secs(self) -> float:
+        """How long the call that its thread works on takes already."""
+        return time.perf_counter() - self._began if self._working else 0.0
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False)
+
+    def predict(self, rows: Sequence[Struct]) -> asyncio.Future[Computed]:
         """Raises, when awaited, `InputError` for these rows, whatever other requests hold."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Predictions] = loop.create_future()
+        answer: asyncio.Future[Computed] = loop.create_future()
         self._waiting.append(_Waiting(rows, answer))
         if not self._scheduled:
             self._scheduled = True
@@ -63,15 +93,23 @@ class Batcher:
 
     def _start(self) -> None:
         self._scheduled = False
+        # Who has gone meanwhile, or was answered by somebody else, need not be computed.
+        self._waiting = [waiting for waiting in self._waiting if not waiting.answer.done()]
         while self._waiting and not self._working:
             batch = self._take()
             parts = [waiting.rows for waiting in batch]
-            if self._inline and sum(map(len, parts)) <= BATCH_ROWS:
-                _deliver(batch, _compute(self._engine, parts))
+            self._began = time.perf_counter()
+            if self.inline and sum(map(len, parts)) <= BATCH_ROWS:
+                answers = _compute(self._engine, parts)
+                self._learn()
+                _deliver(batch, answers)
             else:
                 self._working = True
                 running = asyncio.get_running_loop().run_in_executor(self._thread, _compute, self._engine, parts)
                 running.add_done_callback(partial(self._finish, batch))
+
+    def _learn(self) -> None:
+        self._mean_secs += MEMORY * (time.perf_counter() - self._began - self._mean_secs)
 
     def _take(self) -> list[_Waiting]:
         count, rows = 1, len(self._waiting[0].rows)
@@ -84,13 +122,14 @@ class Batcher:
         del self._waiting[:count]
         return batch
 
-    def _finish(self, batch: list[_Waiting], done: asyncio.Future[list[Predictions | Exception]]) -> None:
+    def _finish(self, batch: list[_Waiting], done: asyncio.Future[list[Computed | Exception]]) -> None:
         self._working = False
+        self._learn()
         _deliver(batch, done.result())
         self._start()
 
 
-def _deliver(batch: Sequence[_Waiting], answers: Sequence[Predictions | Exception]) -> None:
+def _deliver(batch: Sequence[_Waiting], answers: Sequence[Computed | Exception]) -> None:
     for waiting, answer in zip(batch, answers, strict=True):
         if waiting.answer.done():  # the client has gone
             continue
@@ -100,18 +139,25 @@ def _deliver(batch: Sequence[_Waiting], answers: Sequence[Predictions | Exceptio
             waiting.answer.set_result(answer)
 
 
-def _compute(engine: Engine, parts: Sequence[Sequence[Struct]]) -> list[Predictions | Exception]:
+def _compute(engine: Engine, parts: Sequence[Sequence[Struct]]) -> list[Computed | Exception]:
     """The answer to each part, from one call where that goes well: the rows of one must not fail its neighbours."""
-    whole = _try(engine, [row for rows in parts for row in rows])
+    whole = compute(engine, [row for rows in parts for row in rows])
     if not isinstance(whole, Exception):
         stops = list(accumulate(map(len, parts)))
-        return [whole[stop - len(rows) : stop] for stop, rows in zip(stops, parts, strict=True)]
-    return [whole] if len(parts) == 1 else [_try(engine, rows) for rows in parts]
+        return [
+            Computed(whole.predictions[stop - len(rows) : stop], whole.millis)
+            for stop, rows in zip(stops, parts, strict=True)
+        ]
+    return [whole] if len(parts) == 1 else [compute(engine, rows) for rows in parts]
 
 
-def _try(engine: Engine, rows: Sequence[Struct]) -> Predictions | Exception:
+def compute(engine: Engine, rows: Sequence[Struct]) -> Computed | Exception:
+    """In the thread of the caller."""
+    began = time.thread_time()
     try:
         found = engine.predict(rows)
     except Exception as error:  # noqa: BLE001 - handed to the requests that wait
         return error
-    return found if np.isfinite(found).all() else InputError("the model has no finite prediction for these values")
+    if not np.isfinite(found).all():
+        return InputError("the model has no finite prediction for these values")
+    return Computed(found, (time.thread_time() - began) * 1000)

@@ -98,7 +98,7 @@ def _plain(value: Any) -> Any:
 
 
 def to_arrays(columns: Sequence[Column], rows: Sequence[Struct]) -> list[npt.NDArray[Any]]:
-    """What the signature `serve_columns` takes, in the order of `columns`.
+    """What the signature `serve_columns` takes, in the order of `columns`. Rows may have more fields behind those.
 
     Raises:
         AmbiguousError: a row holds a value that the signature would take for padding.
@@ -106,7 +106,7 @@ def to_arrays(columns: Sequence[Column], rows: Sequence[Struct]) -> list[npt.NDA
     by_column = zip(*map(msgspec.structs.astuple, rows), strict=True)
     return [
         _dense(column, values) if column.shape is not None else _padded(column, values)
-        for column, values in zip(columns, by_column, strict=True)
+        for column, values in zip(columns, by_column, strict=False)
     ]
 
 

@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from components.serving.application import Application
+from components.serving.asgi import Frame, Limits
 from components.serving.engine import TensorFlowEngine
 from tests.components.training.conftest import Transformed, example
 
@@ -23,7 +24,7 @@ PREDICT, INFER = "/v1/models/shop:predict", "/v2/models/shop/infer"
 
 @pytest.fixture(scope="session")
 def application(engine: TensorFlowEngine) -> Application:
-    made = Application(name="shop", version="7", body_limit_bytes=100_000)
+    made = Application(name="shop", version="7", frame=Frame(Limits(body_bytes=100_000)))
     made.serve(engine)
     return made
 
@@ -197,7 +198,7 @@ def test_before_ready_and_while_draining(engine: TensorFlowEngine, rows: list[di
 
     application.serve(engine)
     assert call(application, "GET", "/v2/health/ready").status_code == 200
-    application.drain()
+    application.frame.drain()
     assert call(application, "GET", "/v2/health/ready").status_code == 503
     assert call(application, "GET", "/v2/health/live").status_code == 200
     last = call(application, "POST", PREDICT, {"instances": rows[:1]})

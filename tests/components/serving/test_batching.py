@@ -45,7 +45,9 @@ def run(engine: Doubling, *requests: list[float]) -> list[Any]:
     engine.calls.clear()
 
     async def ask(values: list[float]) -> list[float]:
-        found: list[float] = (await batcher.predict([Number(value) for value in values])).reshape(-1).tolist()
+        found: list[float] = (
+            (await batcher.predict([Number(value) for value in values])).predictions.reshape(-1).tolist()
+        )
         return found
 
     async def ask_all() -> list[Any]:
@@ -98,7 +100,49 @@ def test_who_has_gone_is_not_answered() -> None:
     async def leave() -> list[float]:
         batcher = Batcher(Doubling())
         batcher.predict([Number(1.0)]).cancel()
-        found: list[float] = (await batcher.predict([Number(2.0)])).reshape(-1).tolist()
+        found: list[float] = (await batcher.predict([Number(2.0)])).predictions.reshape(-1).tolist()
         return found
 
     assert asyncio.run(leave()) == [4.0]
+
+
+def test_an_engine_that_becomes_slow_leaves_the_event_loop_and_comes_back() -> None:
+    async def work() -> list[bool]:
+        batcher, found = Batcher(engine), []
+        batcher.warm_up([Number(1.0)])
+        for secs, times in ((0.0, 1), (0.1, 1), (0.0, 60)):
+            engine._secs = secs
+            for _ in range(times):
+                await batcher.predict([Number(1.0)])
+            found.append(batcher.inline)
+        return found
+
+    engine = Doubling()
+    assert asyncio.run(work()) == [True, False, True]
+
+
+def test_while_its_thread_works_a_batcher_says_how_long_and_nobody_waits_for_those_who_left() -> None:
+    async def work() -> tuple[float, float]:
+        batcher = Batcher(engine)
+        batcher.warm_up([Number(1.0)])
+        engine.calls.clear()
+        first = batcher.predict([Number(1.0)])
+        await asyncio.sleep(0.03)
+        batcher.predict([Number(2.0)]).cancel()
+        busy = batcher.busy_secs
+        await first
+        await asyncio.sleep(0.01)
+        return busy, batcher.busy_secs
+
+    engine = Doubling(secs=0.05)
+    busy, idle = asyncio.run(work())
+    assert busy > 0.02 and idle == 0.0
+    assert engine.calls == [1]
+
+
+def test_the_time_of_a_call_is_of_the_engine_alone() -> None:
+    async def work() -> float:
+        return (await Batcher(engine).predict([Number(1.0)])).millis
+
+    engine = Doubling(secs=0.05)  # asleep, it takes no CPU
+    assert asyncio.run(work()) < 20
