@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def settings(tmp_path: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def ledger(settings: Settings, request: pytest.FixtureRequest) -> Ledger:
     """Of a model of its own for each test."""
-    return Ledger.open(settings, request.node.name.lower()[:60])
+    return Ledger.open(settings, f"toy{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]}")
 
 
 @pytest.fixture

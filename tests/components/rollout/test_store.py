@@ -55,9 +55,9 @@ def test_of_ticks_at_once_one_moves_the_row(store: RolloutStore, ledger: Ledger)
 
 
 def test_a_newer_candidate_replaces_the_queued_one_only(store: RolloutStore, ledger: Ledger) -> None:
-    active = lead(store, begin(store, ledger.model, challenger="2"), State.SHADOW)
-    second = begin(store, ledger.model, challenger="3")
-    third = begin(store, ledger.model, challenger="4")
+    active = lead(store, begin(store, ledger.model, "2"), State.SHADOW)
+    second = begin(store, ledger.model, "3")
+    third = begin(store, ledger.model, "4")
     assert store.active(ledger.model) == active
     assert store.queued(ledger.model) == third
     gone = store.standing(second.id)
@@ -68,7 +68,7 @@ def test_a_newer_candidate_replaces_the_queued_one_only(store: RolloutStore, led
 
 def test_a_second_active_rollout_is_refused_by_the_database(store: RolloutStore, ledger: Ledger) -> None:
     lead(store, begin(store, ledger.model), State.SHADOW)
-    second = begin(store, ledger.model, challenger="3")
+    second = begin(store, ledger.model, "3")
     with pytest.raises(RolloutConflict, match="another rollout of it became active"):
         lead(store, second, State.SHADOW)
     assert store.standing(second.id) == second

@@ -34,12 +34,13 @@ def after(minutes: float) -> datetime.datetime:
     return NOON + datetime.timedelta(minutes=minutes)
 
 
-def begin(store: RolloutStore, model: str, *, challenger: str = "2", champion: str = "1", **terms: Any) -> Standing:
+def begin(store: RolloutStore, model: str, version: str = "2", /, **terms: Any) -> Standing:
+    """`version` queued; version 1 is champion."""
     return store.begin(
         model=model,
         plan=plan(**terms),
-        champion=champion,
-        challenger=challenger,
+        champion="1",
+        challenger=version,
         actor="node register",
         reason="accepted",
         now=NOON,
