@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import AwareDatetime
 
+from components.rollout.commands import BY_HAND
 from components.rollout.deciding import Decision
 from components.rollout.standing import Plan, Standing, State
 from pipelines.spec import Frozen
@@ -66,6 +67,7 @@ def advance(standing: Standing, change: Change) -> Standing:
             "state": decision.state,
             "stage": decision.stage,
             "held": decision.held if decision.state is State.HOLD else None,
+            "paused": decision.state is State.HOLD and (standing.paused or decision.code in BY_HAND),
             "entered": change.now if moved else standing.entered,
             "started": standing.started or (change.now if ramps else None),
             "reason": decision.reason,

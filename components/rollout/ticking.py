@@ -17,7 +17,6 @@ from components.ledger.entries import standing as ledger_standing
 from components.ledger.ledger import Ledger, LedgerConflict
 from components.registry.versions import Registry
 from components.rollout.adopting import adopt
-from components.rollout.commands import BY_HAND
 from components.rollout.completing import ACTOR, complete
 from components.rollout.deciding import Decision, decide
 from components.rollout.deployment import Deployment, Fetch
@@ -36,8 +35,6 @@ Measure = Callable[[Standing, datetime.datetime], Snapshot]
 """Makes the snapshot of a rollout as of a time; whatever it raises, the rollout goes on without one."""
 
 _MEASURED = frozenset({State.SHADOW, State.RAMP, State.WATCH, State.HOLD})
-_PATIENCE_TICKS = 3
-"""So many ticks may pass without a snapshot before the rollout holds."""
 
 
 @dataclass
@@ -119,18 +116,15 @@ class Ticker:
         standing = self.store.active(self.model)
         if standing is None or standing.state not in _MEASURED:
             return
-        memory = self.store.memory(standing.id)
         digest = ""
         try:
             snapshot = self.measure(standing, now)
         except Exception as error:  # noqa: BLE001, the join is somebody else's job, and may fail in any way
             report.problems.append(f"{standing.id} has no snapshot: {one_line(error)}")
-            decision = without_snapshot(standing, measured=memory.measured, now=now)
+            decision = without_snapshot(standing, measured=self.store.memory(standing.id).measured, now=now)
         else:
             digest, decision = snapshot.digest, decide(standing, snapshot, now=now)
             self.store.remember(standing.id, measured=now)
-        if _waits_for_a_person(standing, memory.code, decision):
-            decision = _stay(standing, memory.code, f"held: {standing.reason}")
         self.store.remember(standing.id, ticked=now, decided=decision.model_dump(mode="json"))
         if decision.moves or decision.look:
             self._apply(standing, Change.of(decision, now=now), report, snapshot=digest)
@@ -171,7 +165,7 @@ class Ticker:
 
 
 def without_snapshot(standing: Standing, *, measured: datetime.datetime | None, now: datetime.datetime) -> Decision:
-    """The metrics job failed: wait a little, then hold, then back to the champion."""
+    """The metrics job failed: wait for `ttl_secs`, then hold, then back to the champion."""
     terms = standing.plan.terms
     if standing.state is State.HOLD:
         if now - standing.entered < datetime.timedelta(hours=terms.max_hold_hours):
@@ -179,18 +173,12 @@ def without_snapshot(standing: Standing, *, measured: datetime.datetime | None, 
         text = f"no snapshot, and held for {terms.max_hold_hours:g} h"
         return Decision(state=State.ROLLING_BACK, stage=standing.stage, code="held_too_long", reason=text, moves=True)
     known = max(filter(None, (measured, standing.entered)))
-    if now - known < datetime.timedelta(seconds=_PATIENCE_TICKS * terms.tick_secs):
+    if now - known < datetime.timedelta(seconds=terms.ttl_secs):
         return _stay(standing, "metrics_failed", "no snapshot can be made; trying again")
     text = f"no snapshot could be made since {known:%Y-%m-%d %H:%M} UTC"
     return Decision(
         state=State.HOLD, stage=standing.stage, held=standing.state, code="metrics_failed", reason=text, moves=True
     )
-
-
-def _waits_for_a_person(standing: Standing, code: str, decision: Decision) -> bool:
-    """What a person paused, or somebody's moved alias stopped, goes on by a person's word; or ends."""
-    ends = decision.state in (State.HOLD, State.ROLLING_BACK)
-    return standing.state is State.HOLD and code in BY_HAND and not ends
 
 
 def _stay(standing: Standing, code: str, reason: str) -> Decision:

@@ -142,12 +142,12 @@ def test_without_snapshots_it_holds_after_a_while_and_then_goes_back(at_work: tu
     ticker.tick(now=NOON)
     broken = dataclasses.replace(ticker, measure=_broken)
     assert "no snapshot: OSError" in broken.tick(now=after(10)).problems[0]
-    assert active(ticker).state is State.SHADOW, "three ticks of five minutes may pass"
-    broken.tick(now=after(16))
+    assert active(ticker).state is State.SHADOW, "an hour may pass, as for gateways that hear nothing"
+    broken.tick(now=after(61))
     assert (active(ticker).state, active(ticker).held) == (State.HOLD, State.SHADOW)
-    broken.tick(now=after(60 * 47))
+    broken.tick(now=after(60 * 48))
     assert active(ticker).state is State.HOLD
-    broken.tick(now=after(60 * 49))
+    broken.tick(now=after(60 * 50))
     assert newest(ticker).state is State.ROLLED_BACK
     assert [event.code for event in ticker.store.events(newest(ticker).id)][-3:] == [
         "metrics_failed",
@@ -159,8 +159,9 @@ def test_without_snapshots_it_holds_after_a_while_and_then_goes_back(at_work: tu
 def test_a_hold_heals_when_snapshots_come_again(at_work: tuple[Ticker, FileRegistry]) -> None:
     ticker, _ = at_work
     ticker.tick(now=NOON)
-    dataclasses.replace(ticker, measure=_broken).tick(now=after(16))
-    ticker.tick(now=after(20))
+    dataclasses.replace(ticker, measure=_broken).tick(now=after(61))
+    assert active(ticker).state is State.HOLD
+    ticker.tick(now=after(66))
     assert active(ticker).state is State.SHADOW
 
 
@@ -168,8 +169,8 @@ def test_patience_begins_with_the_last_snapshot() -> None:
     held = Standing(
         id="toy-1", model="toy", plan=plan(), champion="1", challenger="2", state=State.RAMP, entered=NOON, stage=1
     )
-    assert not without_snapshot(held, measured=after(60), now=after(70)).moves
-    late = without_snapshot(held, measured=after(60), now=after(76))
+    assert not without_snapshot(held, measured=after(60), now=after(119)).moves
+    late = without_snapshot(held, measured=after(60), now=after(121))
     assert (late.state, late.held, late.stage) == (State.HOLD, State.RAMP, 1)
 
 

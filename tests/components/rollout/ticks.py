@@ -35,9 +35,11 @@ def step_on(standing: Standing, snapshot: Snapshot | None, *, now: datetime.date
     state, stage = NEXT.get(standing.state, (standing.state, standing.stage))
     if standing.state is State.RAMP:
         state, stage = (State.RAMP, standing.stage + 1) if standing.stage < last else (State.PROMOTING, last)
-    if standing.state is State.HOLD and standing.held:
+    if standing.state is State.HOLD and standing.held and not standing.paused:
         state, stage = standing.held, standing.stage
-    return Decision(state=state, stage=stage, code="stepped", reason="its turn", moves=state is not State.HOLD)
+    return Decision(
+        state=state, stage=stage, code="stepped", reason="its turn", held=standing.held, moves=state is not State.HOLD
+    )
 
 
 def measure(standing: Standing, now: datetime.datetime) -> Snapshot:
