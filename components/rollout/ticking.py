@@ -1,6 +1,6 @@
 """One tick of the rollouts: measure, decide, write, carry out, project. Idempotent; two at once are harmless.
 
-    ticker = Ticker.open(settings, "shop", measure=measure)
+    ticker = Ticker.open(settings, "shop", measure=measure_from_log(settings))
     report = ticker.tick(now=now)          # now: of the clock, or of a simulated one
     report.lines, report.problems
 
@@ -31,7 +31,7 @@ from pipelines.manifest import read_manifest
 from pipelines.settings import Settings
 from pipelines.spec import Spec
 
-Measure = Callable[[Standing, datetime.datetime], Snapshot]
+Measure = Callable[[Standing, datetime.datetime, Spec], Snapshot]
 """Makes the snapshot of a rollout as of a time; whatever it raises, the rollout goes on without one."""
 
 _MEASURED = frozenset({State.SHADOW, State.RAMP, State.WATCH, State.HOLD})
@@ -86,6 +86,11 @@ class Ticker:
             report.problems += self._projection().write(self.spec, now=now)
         return report
 
+    def reconcile(self, *, now: datetime.datetime) -> Report:
+        """What the world sees, written again; nothing is decided."""
+        with self.ledger.turn():
+            return Report(problems=self._projection().write(self.spec, now=now))
+
     def _projection(self) -> Projection:
         return Projection(self.settings, self.ledger, self.store, fetch=self.fetch, connect=self.connect)
 
@@ -118,7 +123,7 @@ class Ticker:
             return
         digest = ""
         try:
-            snapshot = self.measure(standing, now)
+            snapshot = self.measure(standing, now, self.spec)
         except Exception as error:  # noqa: BLE001, the join is somebody else's job, and may fail in any way
             report.problems.append(f"{standing.id} has no snapshot: {one_line(error)}")
             decision = without_snapshot(standing, measured=self.store.memory(standing.id).measured, now=now)

@@ -19,6 +19,7 @@ from components.rollout.snapshot import Snapshot
 from components.rollout.standing import Standing, State
 from components.rollout.ticking import Ticker, without_snapshot
 from pipelines.settings import Settings
+from pipelines.spec import Spec
 from tests.components.ledger.writing import JANUARY, accepted
 from tests.components.rollout.registry import FileRegistry
 from tests.components.rollout.ticks import champion_and_candidates, make_ticker, split_of, step_on
@@ -133,8 +134,8 @@ def test_an_abort_takes_it_back_from_everywhere_with_the_metrics_down(
     assert registry.aliases()["champion"] == "1"
 
 
-def _broken(standing: Standing, now: datetime.datetime) -> Snapshot:
-    raise OSError(f"disk of {standing.id} is gone at {now}")
+def _broken(standing: Standing, now: datetime.datetime, spec: Spec) -> Snapshot:
+    raise OSError(f"disk of {standing.id} is gone at {now} for {spec.name}")
 
 
 def test_without_snapshots_it_holds_after_a_while_and_then_goes_back(at_work: tuple[Ticker, FileRegistry]) -> None:

@@ -42,7 +42,8 @@ def step_on(standing: Standing, snapshot: Snapshot | None, *, now: datetime.date
     )
 
 
-def measure(standing: Standing, now: datetime.datetime) -> Snapshot:
+def measure(standing: Standing, now: datetime.datetime, spec: Spec) -> Snapshot:
+    assert spec.rollout
     return Snapshot(model=standing.model, rollout_id=standing.id, as_of=now)
 
 
