@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine
-
 from components.ledger.database import DATABASE_VARIABLE
 from components.ledger.entries import Event, standing
 from components.ledger.ledger import Ledger, LedgerConflict
@@ -132,8 +130,6 @@ def fork(settings: Settings, ledger: Ledger, *, seed: int, ticks: int, kill: Kil
     try:
         if kill:
             kill.arm()
-        # One server process for each connection is most of what a tick costs here.
-        ledger = Ledger(create_engine(ledger.engine.url), ledger.model)
         work(settings, ledger, seed=seed, ticks=ticks)
         code = 0
     finally:
