@@ -35,6 +35,7 @@ from components.learning.component import Learning
 from components.model_analysis.component import ModelAnalysis
 from components.registry.champion.component import Champion
 from components.registry.register.component import Register
+from components.rollout.standing import plan_of
 from components.serving_check.component import ServingCheck
 from components.statistics.component import Statistics
 from components.training.component import Train
@@ -257,6 +258,7 @@ class _Retrain:
             pipeline=spec.name,
             day=self._day,
             label=self._label,
+            rollout=_rollout_plan(spec),
         )
         if spec.worth:
             self.nodes["costs"] = Costs(
@@ -266,3 +268,8 @@ class _Retrain:
                 day=self._day,
                 worth=spec.worth.model_dump_json(exclude={"freshness"}),
             )
+
+
+def _rollout_plan(spec: Spec) -> str | None:
+    plan = plan_of(spec)
+    return plan.model_dump_json() if plan else None

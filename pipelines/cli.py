@@ -13,19 +13,19 @@ Commands that need TensorFlow become that command in `.venvs/ml`; this process o
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from pipelines import promotion
+from pipelines import promotion, rollouts
 from pipelines.costs import costs
 from pipelines.errors import DaybreakError, ResourceError, SpecError
+from pipelines.ml_environment import become_ml
 from pipelines.override import Override, current_user
 from pipelines.settings import Settings
 
@@ -36,7 +36,8 @@ cluster = typer.Typer(
     no_args_is_help=True, help="A real Flink or Spark cluster on this machine, for `cluster: flink` or `spark`."
 )
 app.add_typer(cluster, name="cluster")
-for _command in (promotion.champion, promotion.rollback, promotion.promote, promotion.explain, costs):
+app.add_typer(rollouts.app, name="rollout")
+for _command in (promotion.champion, promotion.rollback, promotion.promote, promotion.explain, costs, rollouts.serve):
     app.command()(_command)
 Kind = Annotated[Literal["flink", "spark"], typer.Argument(help="flink or spark")]
 
@@ -170,37 +171,37 @@ def demo(
 @app.command(context_settings=_PASS_ON)
 def check(context: typer.Context) -> None:
     """Check a pipeline folder without any data: daybreak check NAME"""
-    _become_ml("pipelines.check", context.args)
+    become_ml("pipelines.check", context.args)
 
 
 @app.command("compile", context_settings=_PASS_ON)
 def compile_(context: typer.Context) -> None:
     """Write the manifest that Airflow reads: daybreak compile NAME … | --all | NAME --set train.epochs=8"""
-    _become_ml("pipelines.compile", context.args)
+    become_ml("pipelines.compile", context.args)
 
 
 @app.command(context_settings=_PASS_ON)
 def run(context: typer.Context) -> None:
     """Retrain one day in this terminal, without Airflow: daybreak run NAME --day DAY [--force --reason TEXT] [--skip-cache] [--rows-limit N]"""
-    _become_ml("pipelines.node", _run_arguments(context.args))
+    become_ml("pipelines.node", _run_arguments(context.args))
 
 
 @app.command(context_settings=_PASS_ON)
 def schema(context: typer.Context) -> None:
     """Propose a schema from a day of data, to curate: daybreak schema NAME --day DAY"""
-    _become_ml("pipelines.schema", context.args)
+    become_ml("pipelines.schema", context.args)
 
 
 @app.command(context_settings=_PASS_ON)
 def export(context: typer.Context) -> None:
     """Write a day's examples as tf.Examples: daybreak export NAME --day DAY --output FOLDER [--split train] [--transformed] [--gzip]"""
-    _become_ml("pipelines.export", context.args)
+    become_ml("pipelines.export", context.args)
 
 
 @app.command(context_settings=_PASS_ON)
 def worker(context: typer.Context) -> None:
     """Run a warm worker in this terminal: daybreak worker --socket PATH"""
-    _become_ml("pipelines.worker", context.args)
+    become_ml("pipelines.worker", context.args)
 
 
 @app.command(context_settings=_PASS_ON)
@@ -211,7 +212,7 @@ def generate(context: typer.Context) -> None:
         raise SpecError(
             f"only `shop` has a simulator. Received: {name or 'no name'}", fix="daybreak generate shop --days 3"
         )
-    _become_ml("pipelines.shop.simulator", rest)
+    become_ml("pipelines.shop.simulator", rest)
 
 
 def _run_arguments(arguments: Sequence[str]) -> list[str]:
@@ -255,18 +256,6 @@ def _run_arguments(arguments: Sequence[str]) -> list[str]:
     run_id = run_id or f"{name}-{day}-{secrets.token_hex(4)}"
     manifest = Settings.from_environment().manifests / f"{name}.json"
     return ["run-all", "--manifest", str(manifest), "--run-id", run_id, "--day", day, *passed]
-
-
-def _become_ml(module: str, arguments: Sequence[str]) -> NoReturn:
-    """Replaces this process by `python -m module …` of the ML environment, so that signals and exit code are its own."""
-    settings = Settings.from_environment()
-    python = settings.python("ml")
-    if not python.exists():
-        raise ResourceError(f"the ML environment is not built. Received: no {python}", fix="run `make env`")
-    paths = [str(settings.home), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    sys.stdout.flush()
-    os.execv(python, [str(python), "-m", module, *arguments])
 
 
 def _print(line: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, BigInteger, Column, Date, DateTime, MetaData, Table, Text
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a database at this revision is used without loading Alembic."""
 VERSION_TABLE = "ledger_revision"
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from components.ledger.entries import ALIASES, CHAMPION, Draft, Entry, Event, Standing, standing
+from components.ledger.entries import CHAMPION, Draft, Entry, Event, standing
 from components.ledger.ledger import Ledger, Projected
 from components.registry.versions import STATUS, Registry
+from components.rollout.pointers import rollout_aliases
+
+Aliases = Mapping[str, str | None]
 
 ACTOR = "node register"
 
@@ -25,21 +28,21 @@ def reconcile(registry: Registry, ledger: Ledger, *, actor: str = ACTOR) -> list
 def write_projection(registry: Registry, ledger: Ledger, *, actor: str) -> list[str]:
     """As `reconcile`, for who has the turn already."""
     entries, projected = ledger.entries(), ledger.projected()
-    found = registry.aliases()
     if not entries:
-        return _adopt(registry, ledger, found, actor=actor)
-    wanted = standing(entries)
+        return _adopt(registry, ledger, registry.aliases(), actor=actor)
+    wanted: Aliases = {**standing(entries).aliases, **rollout_aliases(ledger.engine, ledger.model)}
+    found = registry.aliases(tuple(wanted))
     noticed = _moved_by_hand(found, wanted, projected)
     if noticed:
         drafts = [Draft(event=Event.ALIAS_MOVED, actor=actor, reason=text, version=found[a]) for a, text in noticed]
         entries = ledger.append(*drafts, after=entries)
     before = projected.aliases or {}
     # Before the first write: when this process is killed, the next one knows both states as the ledger's own.
-    possible = {alias: [*before.get(alias, [None]), found[alias], wanted.aliases[alias]] for alias in ALIASES}
+    possible = {alias: [*before.get(alias, [None]), found[alias], wanted[alias]] for alias in wanted}
     ledger.remember(Projected(projected.seq, possible))
     lost = _write(registry, entries, wanted, found=found, after=projected.seq)
     ledger.remember(
-        Projected(entries[-1].seq, {alias: [None, at] if at in lost else [at] for alias, at in wanted.aliases.items()})
+        Projected(entries[-1].seq, {alias: [None, at] if at in lost else [at] for alias, at in wanted.items()})
     )
     return [
         *(text for _, text in noticed),
@@ -47,15 +50,15 @@ def write_projection(registry: Registry, ledger: Ledger, *, actor: str) -> list[
     ]
 
 
-def _moved_by_hand(found: Mapping[str, str | None], wanted: Standing, projected: Projected) -> list[tuple[str, str]]:
+def _moved_by_hand(found: Aliases, wanted: Aliases, projected: Projected) -> list[tuple[str, str]]:
     if projected.aliases is None:
         return []
     noticed = []
     for alias, version in found.items():
-        ours = [*projected.aliases.get(alias, []), wanted.aliases[alias]]
+        ours = [*projected.aliases.get(alias, [None]), wanted[alias]]
         if version not in ours:
             to = f"to version {version}" if version else "away"
-            back = wanted.aliases[alias]
+            back = wanted[alias]
             noticed.append((alias, f"@{alias} was moved by hand {to}; the ledger says {_name(back)}, put back"))
     return noticed
 
@@ -64,12 +67,10 @@ def _name(version: str | None) -> str:
     return f"version {version}" if version else "none"
 
 
-def _write(
-    registry: Registry, entries: Sequence[Entry], wanted: Standing, *, found: Mapping[str, str | None], after: int
-) -> list[str]:
+def _write(registry: Registry, entries: Sequence[Entry], wanted: Aliases, *, found: Aliases, after: int) -> list[str]:
     """Returns versions that are to have an alias and that MLflow lost: an old one must not stop a retrain."""
     lost = []
-    for alias, version in wanted.aliases.items():
+    for alias, version in wanted.items():
         if found[alias] != version and not registry.set_alias(alias, version):
             lost.append(str(version))
     for version, status in _statuses(entries).items():
@@ -90,7 +91,7 @@ def _statuses(entries: Sequence[Entry]) -> dict[str, str]:
     return statuses
 
 
-def _adopt(registry: Registry, ledger: Ledger, found: Mapping[str, str | None], *, actor: str) -> list[str]:
+def _adopt(registry: Registry, ledger: Ledger, found: Aliases, *, actor: str) -> list[str]:
     """A champion of a time before there was a ledger becomes its first rows."""
     version = found[CHAMPION]
     if version is None:
@@ -102,7 +103,7 @@ def _adopt(registry: Registry, ledger: Ledger, found: Mapping[str, str | None], 
         for event in (Event.REGISTERED, Event.PROMOTED)
     ]
     entries = ledger.append(*drafts, after=())
-    wanted = standing(entries)
+    wanted = standing(entries).aliases
     _write(registry, entries, wanted, found=found, after=0)
-    ledger.remember(Projected(entries[-1].seq, {alias: [one] for alias, one in wanted.aliases.items()}))
+    ledger.remember(Projected(entries[-1].seq, {alias: [one] for alias, one in wanted.items()}))
     return [text]

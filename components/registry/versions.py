@@ -10,6 +10,7 @@ Every version carries its data day and the digest of the model, so that the same
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,8 +66,8 @@ class Registry:
                 raise
             return None
 
-    def aliases(self) -> dict[str, str | None]:
-        """Where the ledger's aliases point now."""
+    def aliases(self, names: Sequence[str] = ALIASES) -> dict[str, str | None]:
+        """Where they point now."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -75,7 +76,7 @@ class Registry:
             if error.error_code not in _ABSENT:
                 raise
             found = {}
-        return {alias: str(found[alias]) if alias in found else None for alias in ALIASES}
+        return {alias: str(found[alias]) if alias in found else None for alias in names}
 
     def set_alias(self, alias: str, version: str | None) -> bool:
         """False for a version that the registry lost."""

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from pipelines.spec import Frozen, Kpi
+from pipelines.spec import Frozen, Kpi, Spec
 from pipelines.spec.rollout import Rollout as Terms
 
 
@@ -42,6 +42,11 @@ class Plan(Frozen):
     terms: Terms
     kpis: tuple[Kpi, ...]
     simulated: bool = False
+
+
+def plan_of(spec: Spec) -> Plan | None:
+    """None: its candidates are promoted without live traffic."""
+    return Plan(terms=spec.rollout, kpis=spec.kpis, simulated=spec.simulated) if spec.rollout else None
 
 
 class Look(Frozen):

@@ -68,7 +68,7 @@ def _start_in_order(
         watch.start(["postgres"])
         watch.wait(["postgres"])
     postgres.make_databases(services.database)
-    watch.start([name for name in names if name in ("mlflow", "worker")])
+    watch.start([name for name in names if name in ("mlflow", "worker", "gateway")])
     if "api-server" in names:
         base = base_environment(configuration.settings)
         if airflow.prepare(configuration, services, base=base):

@@ -10,9 +10,10 @@ import psutil
 from rich.markup import escape
 from rich.table import Table
 
-from infra.services.configuration import Configuration
+from infra.services.configuration import HOST, Configuration
 from infra.services.credentials import AIRFLOW_USER, Services
 from infra.services.probes import probe
+from infra.services.programs import GATEWAY_PORT
 from infra.services.supervisor import ProcessInfo, Supervisor
 
 
@@ -72,6 +73,8 @@ def addresses(
         lines.append(f"Airflow  {configuration.airflow_url}  user {AIRFLOW_USER}, password {password}")
     if "mlflow" in running:
         lines.append(f"MLflow   {configuration.mlflow_url}/#/experiments?workflowType=machine_learning")
+    if "gateway" in running:
+        lines.append(f"Gateway  http://{HOST}:{GATEWAY_PORT}/rollout")
     lines.append(f"Secrets  {configuration.settings.services_file} (mode 0600)")
     lines.append(f"Logs     {configuration.settings.logs}")
     return lines

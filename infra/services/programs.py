@@ -18,6 +18,7 @@ from infra.services.credentials import Services
 from pipelines.settings import Settings
 
 AIRFLOW_PROGRAMS = ("api-server", "scheduler", "dag-processor", "triggerer")
+GATEWAY_PORT = 8600
 _DROPPED = ("AIRFLOW", "_AIRFLOW", "MLFLOW", "PYTHON", "VIRTUAL_ENV", "SUPERVISOR", "PG", "UV_", "DAYBREAK_SERVICE")
 """Variables of the calling shell that would point a service at another installation."""
 
@@ -63,6 +64,7 @@ def programs(configuration: Configuration, services: Services) -> list[Program]:
         found.append(_mlflow(configuration, services))
     if "worker" not in configuration.without:
         found.append(_worker(configuration))
+    found += [_gateway(configuration, split) for split in split_documents(configuration.settings)[:1]]
     if "airflow" not in configuration.without:
         found += [_airflow(name, configuration, services) for name in AIRFLOW_PROGRAMS]
     return found
@@ -101,6 +103,24 @@ def _worker(configuration: Configuration) -> Program:
         command=command,
         folder=configuration.settings.home,
         priority=30,
+        stop_wait_secs=30,
+    )
+
+
+def split_documents(settings: Settings) -> list[Path]:
+    """Of the pipelines that are served by arms, by name."""
+    return sorted((settings.state / "serving").glob("*/split.json"))
+
+
+def _gateway(configuration: Configuration, split: Path) -> Program:
+    """Of one pipeline; others are served by `daybreak serve NAME --port PORT`."""
+    settings = configuration.settings
+    command = (str(settings.python("ml")), "-m", "components.gateway", "--split", str(split))
+    return Program(
+        name="gateway",
+        command=(*command, "--log", str(settings.state / "exposures"), "--port", str(GATEWAY_PORT)),
+        folder=settings.home,
+        priority=35,
         stop_wait_secs=30,
     )
 

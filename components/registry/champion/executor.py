@@ -13,9 +13,9 @@ from tfx.types import Artifact, artifact_utils
 
 from components.ledger.entries import champion
 from components.ledger.ledger import Ledger
+from components.registry.download import download_package
 from components.registry.package import SAVED_MODEL, STATISTICS
 from components.registry.versions import Registry
-from pipelines.errors import TransientError
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,23 +55,7 @@ class ChampionExecutor(BaseExecutor):  # type: ignore[misc]
 
 
 def _fetch(registry: Registry, version: ModelVersion, *, model: Path, statistics: Path) -> None:
-    import mlflow
-    import mlflow.artifacts
-
-    # `models:/…` is looked up at the process-wide addresses, whatever is passed; elsewhere it opens a local database.
-    mlflow.set_tracking_uri(registry.uri)
-    mlflow.set_registry_uri(registry.uri)
     with tempfile.TemporaryDirectory(dir=model.parent) as folder:
-        try:
-            package = Path(
-                mlflow.artifacts.download_artifacts(
-                    artifact_uri=version.source, dst_path=folder, tracking_uri=registry.uri
-                )
-            )
-        except Exception as error:
-            raise TransientError(
-                f"cannot fetch version {version.version} of {registry.name}: {error}",
-                fix="check the MLflow server and its artifact folder; then retry",
-            ) from error
+        package = download_package(registry, version, Path(folder))
         shutil.copytree(package / SAVED_MODEL, model / SERVING_FOLDER, dirs_exist_ok=True)
         shutil.copytree(package / STATISTICS, statistics, dirs_exist_ok=True)

@@ -19,6 +19,7 @@ class RegisterSpec(ComponentSpec):  # type: ignore[misc]
         "pipeline": ExecutionParameter(type=str),
         "day": ExecutionParameter(type=str),
         "label": ExecutionParameter(type=str),
+        "rollout": ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -33,13 +34,22 @@ class RegisterSpec(ComponentSpec):  # type: ignore[misc]
 
 
 class Register(BaseComponent):  # type: ignore[misc]
-    """Registers an accepted candidate once, as @challenger and then as @champion; a refused one is not registered."""
+    """Registers an accepted candidate once, as @challenger, and then as @champion or, with `rollout`, in the queue for
+    live traffic; a refused one is not registered."""
 
     SPEC_CLASS = RegisterSpec
     EXECUTOR_SPEC = ExecutorClassSpec(RegisterExecutor)
 
-    def __init__(self, *, pipeline: str, day: Any, label: str, **inputs: Channel) -> None:
-        """`inputs`: the channels of `RegisterSpec.INPUTS`, by name; `reports` may be a union of those of several gates."""
+    def __init__(self, *, pipeline: str, day: Any, label: str, rollout: str | None = None, **inputs: Channel) -> None:
+        """`rollout`: JSON of a `components.rollout.standing.Plan`. `inputs`: the channels of `RegisterSpec.INPUTS`, by
+        name; `reports` may be a union of those of several gates."""
         super().__init__(
-            RegisterSpec(pipeline=pipeline, day=day, label=label, registration=Channel(type=Registration), **inputs)
+            RegisterSpec(
+                pipeline=pipeline,
+                day=day,
+                label=label,
+                rollout=rollout,
+                registration=Channel(type=Registration),
+                **inputs,
+            )
         )

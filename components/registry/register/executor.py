@@ -22,6 +22,9 @@ from components.registry.champion.executor import SERVING_FOLDER
 from components.registry.package import first_example, model_key, write_package
 from components.registry.projection import ACTOR, write_projection
 from components.registry.versions import DAY, KEY, Registry
+from components.rollout.queue import Admission, admission, enqueue
+from components.rollout.standing import Plan
+from components.rollout.store import RolloutStore
 from components.tracking.sending import RUN_KEY
 from components.tracking.server import model_version_url
 from pipelines.outcome import read_outcomes
@@ -45,6 +48,8 @@ class Candidate:
     """Of the gate that decided."""
     override: Override | None = None
     """Who forced the run past a refusal."""
+    rollout: Plan | None = None
+    """None: an accepted candidate is promoted without live traffic."""
 
     @property
     def saved_model(self) -> Path:
@@ -76,6 +81,7 @@ class RegisterExecutor(BaseExecutor):  # type: ignore[misc]
             uris=uris,
             report=GateReport.decisive([report.forced() for report in reports] if override else reports),
             override=override if refused else None,
+            rollout=Plan.model_validate_json(exec_properties["rollout"]) if exec_properties.get("rollout") else None,
         )
         registered = register(Registry.connect(settings, name), Ledger.open(settings, name), candidate)
         output = artifact_utils.get_single_instance(output_dict["registration"])
@@ -103,21 +109,49 @@ def register(registry: Registry, ledger: Ledger, candidate: Candidate) -> Regist
         key = model_key(candidate.saved_model)
         found = registry.find(day=candidate.day, key=key)
         version = found or _create(registry, candidate, key=key)
-        entries = _enter(ledger, candidate, version.version, entries)
+        admitted = _admission(ledger, candidate, version.version, entries)
+        promoted = admitted is Admission.PROMOTE and candidate.report.verdict is Verdict.ACCEPTED
+        entries = _enter(ledger, candidate, version.version, entries, promoted=promoted)
+        queued = _queue(ledger, candidate, version.version, entries) if admitted is Admission.QUEUE else ""
         noticed = write_projection(registry, ledger, actor=ACTOR)
     aliases = tuple(sorted(alias for alias, at in standing(entries).aliases.items() if at == version.version))
-    accepted = candidate.report.verdict is Verdict.ACCEPTED
     return RegisteredModel(
         name=registry.name,
         version=version.version,
         aliases=aliases,
         champion_before=before.version if before else None,
-        champion_after=version.version if accepted else before.version if before else None,
+        champion_after=version.version if promoted else before.version if before else None,
         reused=found is not None,
-        reason=_reason(candidate.report.verdict, aliases),
+        reason=queued or _reason(candidate.report.verdict, aliases),
         url=model_version_url(registry.uri, name=registry.name, version=version.version),
         noticed=tuple(noticed),
     )
+
+
+def _admission(ledger: Ledger, candidate: Candidate, version: str, entries: tuple[Entry, ...]) -> Admission:
+    if candidate.report.verdict is not Verdict.ACCEPTED:
+        return Admission.KEEP
+    if candidate.rollout is None:
+        return Admission.PROMOTE
+    known = RolloutStore(ledger.engine).standings(ledger.model)
+    return admission(candidate.rollout, entries, day=candidate.day, version=version, known=known)
+
+
+def _queue(ledger: Ledger, candidate: Candidate, version: str, entries: tuple[Entry, ...]) -> str:
+    """In words."""
+    live = standing(entries).champion
+    assert candidate.rollout is not None and live is not None  # else it was promoted
+    rollout = enqueue(
+        RolloutStore(ledger.engine),
+        candidate.rollout,
+        model=ledger.model,
+        champion=live,
+        version=version,
+        actor=ACTOR,
+        reason=_verdict(candidate),
+        now=datetime.datetime.now(datetime.UTC),
+    )
+    return f"accepted; registered as challenger for live traffic, rollout {rollout.id}"
 
 
 def _refused(registry: Registry, candidate: Candidate, *, champion_version: str | None) -> RegisteredModel:
@@ -129,18 +163,24 @@ def _refused(registry: Registry, candidate: Candidate, *, champion_version: str 
     )
 
 
-def _enter(ledger: Ledger, candidate: Candidate, version: str, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+def _verdict(candidate: Candidate) -> str:
+    override, report = candidate.override, candidate.report
+    reason = f"{report.verdict} by {report.gate}: {report.reason or 'every check passed'}"
+    return reason + (f"; forced by {override.user}: {override.reason}" if override else "")
+
+
+def _enter(
+    ledger: Ledger, candidate: Candidate, version: str, entries: tuple[Entry, ...], *, promoted: bool
+) -> tuple[Entry, ...]:
     """The rows of this candidate that are not there yet; a day that is run again adds none."""
     override, report = candidate.override, candidate.report
-    wanted = [Event.REGISTERED, *([Event.PROMOTED] if report.verdict is Verdict.ACCEPTED else [])]
-    reason = f"{report.verdict} by {report.gate}: {report.reason or 'every check passed'}"
-    forced = f"; forced by {override.user}: {override.reason}" if override else ""
+    wanted = [Event.REGISTERED, *([Event.PROMOTED] if promoted else [])]
     before = standing(entries).champion
     drafts = [
         Draft(
             event=event,
             actor=override.user if override and event is Event.PROMOTED else ACTOR,
-            reason=reason + forced,
+            reason=_verdict(candidate),
             version=version,
             previous_version=before if event is Event.PROMOTED else None,
             day=candidate.day,

@@ -20,11 +20,13 @@ from components.registry.package import model_key
 from components.registry.register import executor
 from components.registry.register.executor import Candidate, register
 from components.registry.versions import Registry
+from components.rollout.store import RolloutStore
 from pipelines.errors import TransientError
 from pipelines.manifest import Manifest
 from pipelines.override import Override
 from pipelines.settings import Settings
 from tests.components.registry.conftest import Make
+from tests.components.rollout.writing import plan
 
 
 def alias(registry: Registry, name: str) -> str | None:
@@ -233,3 +235,25 @@ def test_an_alias_moved_by_hand_is_told_by_the_registration(
     [text] = register(registry, ledger, make_candidate("2026-01-07", weight=0.3)).noticed
     assert "@champion was moved by hand to version 1" in text
     assert alias(registry, CHAMPION) == "3"
+
+
+def test_with_a_rollout_an_accepted_candidate_is_queued_once(
+    registry: Registry, ledger: Ledger, make_candidate: Make
+) -> None:
+    def candidate(day: str, weight: float) -> Candidate:
+        return dataclasses.replace(make_candidate(day, weight=weight), rollout=plan())
+
+    store = RolloutStore(ledger.engine)
+    assert register(registry, ledger, candidate("2026-01-05", 0.1)).champion_after == "1", (
+        "the first has nobody to beat"
+    )
+    assert store.standings(registry.name) == []
+    second = candidate("2026-01-06", 0.2)
+    told = register(registry, ledger, second)
+    assert (told.version, told.champion_before, told.champion_after) == ("2", "1", "1")
+    queued = store.queued(registry.name)
+    assert queued is not None and (queued.challenger, queued.champion) == ("2", "1") and queued.id in told.reason
+    assert register(registry, ledger, second).reason == told.reason and len(store.standings(registry.name)) == 1
+    assert (alias(registry, CHAMPION), alias(registry, CHALLENGER)) == ("1", "2")
+    late = register(registry, ledger, candidate("2026-01-04", 0.3))
+    assert late.champion_after is None and store.queued(registry.name) == queued, "an older day queues nothing"
