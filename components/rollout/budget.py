@@ -1,7 +1,7 @@
 """What promotions of a quarter may lose in all: each "not worse by more than the margin" may cost up to the margin.
 
-    cost = promotion_cost(plan, control={"clicks": 0.04})
-    margin_left(ledger, limit=terms.quarterly_margin, now=now) >= cost      # else somebody must approve it
+    margin_used(store.standings("shop"), now=now)         # 0.1: two promotions with a margin of 5 %
+    plan = require_approval(plan, store.standings("shop"), now=now)
 
 A candidate that was shown to be better (`experiment`) costs nothing. Without a limit many small losses add up unseen: "biocreep"
 of non-inferiority trials (D'Agostino, Massaro and Sullivan, 2003).
@@ -9,41 +9,37 @@ of non-inferiority trials (D'Agostino, Massaro and Sullivan, 2003).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from pydantic import AwareDatetime
+from components.rollout.standing import Plan, Standing, State
 
-from components.rollout.standing import Plan
-from pipelines.spec import Frozen
-
-
-class Promotion(Frozen):
-    """Of the ledger."""
-
-    time: AwareDatetime
-    margin: float
-    """`promotion_cost` of it."""
+_WON = frozenset({State.WATCH, State.PROMOTED})
+_ROUNDING = 1e-9
 
 
-def promotion_cost(plan: Plan, *, control: Mapping[str, float]) -> float:
-    """Largest relative margin of the KPIs that decide; `control` has the champion's value by KPI, for margins in its units.
-    Infinite when that value is not there, or 0."""
+def promotion_cost(plan: Plan) -> float:
+    """Largest margin of the KPIs that decide, relative to the champion."""
     if plan.terms.kind == "experiment":
         return 0.0
-    return max(_relative(kpi.margin, kpi.margin_unit, control.get(kpi.name)) for kpi in plan.kpis if not kpi.guardrail)
+    return max(kpi.margin for kpi in plan.kpis if not kpi.guardrail)
 
 
-def margin_left(promotions: Iterable[Promotion], *, limit: float, now: datetime) -> float:
-    """Of the calendar quarter of `now`, UTC; may be negative."""
-    return limit - sum(each.margin for each in promotions if _quarter(each.time) == _quarter(now) and each.time <= now)
+def margin_used(known: Iterable[Standing], *, now: datetime) -> float:
+    """By promotions of the calendar quarter of `now`, UTC."""
+    return sum(
+        promotion_cost(rollout.plan)
+        for rollout in known
+        if rollout.state in _WON and _quarter(rollout.entered) == _quarter(now)
+    )
 
 
-def _relative(margin: float, unit: str, value: float | None) -> float:
-    if unit == "relative" or margin == 0:
-        return margin
-    return margin / abs(value) if value else math.inf
+def require_approval(plan: Plan, known: Iterable[Standing], *, now: datetime) -> Plan:
+    """The plan, with a person's approval where its promotion could exceed `quarterly_margin`."""
+    limit = plan.terms.quarterly_margin
+    if limit is None or margin_used(known, now=now) + promotion_cost(plan) <= limit + _ROUNDING:
+        return plan
+    return plan.model_copy(update={"terms": plan.terms.model_copy(update={"approval": True})})
 
 
 def _quarter(time: datetime) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import enum
 from collections.abc import Sequence
 
 from components.ledger.entries import Entry, Event, champion, standing, versions
+from components.rollout.budget import require_approval
 from components.rollout.standing import Plan, Standing, State
 from components.rollout.store import RolloutStore
 
@@ -57,9 +58,11 @@ def enqueue(
     now: datetime.datetime,
 ) -> Standing:
     """Once for each version: a day that is run again queues nothing new."""
-    for known in store.standings(model):
-        if known.challenger == version:
-            return known
+    known = store.standings(model)
+    for rollout in known:
+        if rollout.challenger == version:
+            return rollout
+    plan = require_approval(plan, known, now=now)
     return store.begin(
         model=model, plan=plan, champion=champion, challenger=version, actor=actor, reason=reason, now=now
     )

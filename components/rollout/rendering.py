@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from components.rollout.budget import margin_used
 from components.rollout.commands import possible
 from components.rollout.deciding import Decision
 from components.rollout.events import Event
@@ -17,6 +18,9 @@ def render_status(store: RolloutStore, rollouts: Sequence[Standing]) -> Iterator
     """Those that are under way, and the last that ended."""
     under_way = [rollout for rollout in rollouts if not rollout.final]
     ended = [rollout for rollout in rollouts if rollout.final]
+    if rollouts and (used := margin_used(rollouts, now=rollouts[-1].entered)):
+        limit = rollouts[-1].plan.terms.quarterly_margin
+        yield f"margin of the quarter: promotions may have cost {used:.1%}{f' of {limit:.1%}' if limit else ''}"
     for rollout in [*ended[-_SHOWN:], *under_way]:
         simulated = "  SIMULATED" if rollout.plan.simulated else ""
         yield f"{rollout.id}: {_where(rollout)} since {rollout.entered:%Y-%m-%d %H:%M} UTC{simulated}"

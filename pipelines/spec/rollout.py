@@ -63,8 +63,9 @@ class Rollout(Frozen):
     """In HOLD, before it is rolled back."""
     holdback: Annotated[float, Field(ge=0, le=0.1)] = 0
     """Share of units that a frozen model serves for a quarter: the anchor that proves that retraining pays."""
-    quarterly_margin: Annotated[float, Field(gt=0)] = 0.1
-    """Sum of the relative margins that promotions of a quarter may use up: many small losses must not add up."""
+    quarterly_margin: Positive | None = None
+    """Sum of the margins that promotions of a quarter may use up, for many small losses add up; then a person approves.
+    None: it is only shown."""
     ttl_secs: Positive = 3600
     """Gateways that hear nothing newer end the experiment by themselves."""
     tick_secs: Positive = 300

@@ -86,6 +86,10 @@ class Spec(Frozen):
                 f"`rollout.unit` must be a column. Received: {self.rollout.unit!r}; "
                 f"`data.columns` has {bounded(self.data.columns)}"
             )
+        if self.rollout and self.rollout.quarterly_margin and any(k.margin_unit != "relative" for k in self.kpis):
+            raise ValueError(
+                "`rollout.quarterly_margin` adds up relative margins; give all `kpis` `margin_unit: relative`"
+            )
         if self.policy and (unknown := sorted(set(self.policy.row_columns) - set(self.data.columns))):
             raise ValueError(f"`policy` names {bounded(unknown)}; `data.columns` has {bounded(self.data.columns)}")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def ledger(
     monkeypatch.setenv("DAYBREAK_DATABASE_URL", url)
     monkeypatch.setenv("DAYBREAK_STATE", str(tmp_path))
     monkeypatch.setenv("DAYBREAK_USER", "ann")
-    settings, name = Settings.from_environment(), f"toy{abs(hash(request.node.name)) % 10**9}"
+    settings, name = Settings.from_environment(), f"toy{zlib.crc32(request.node.name.encode())}"
     spec = load_spec("shop").model_copy(update={"name": name, "rollout": Rollout(unit="user_id")})
     manifest = Manifest(pipeline=name, ir="", ir_digest="", spec=spec.model_dump(mode="json"), nodes=())
     write_manifest(manifest, settings.manifests / f"{name}.json")
