@@ -1,9 +1,9 @@
 """What the demo does with a served shop: simulated traffic, ticks, and the training day that comes of its log.
 
-    shop = LiveShop(configuration, report=print)
-    shop.open("2026-01-06")                 # the gateway serves the champion
-    shop.pass_day("2026-01-06", hours=(0, 12))
-    shop.write_training_day("2026-01-06")
+shop = LiveShop(configuration, report=print)
+shop.open("2026-01-06")                 # the gateway serves the champion
+shop.pass_day("2026-01-06", hours=(0, 12))
+shop.write_training_day("2026-01-06")
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class LiveShop:
         bring_up(self.configuration, report=self.report)
         self._wait_for_split()
 
-    def pass_day(self, day: str, *, hours: Sequence[int], until_final: bool = False) -> None:
+    def pass_day(self, day: str, *, hours: Sequence[int], visits: int = 0, until_final: bool = False) -> None:
         """Traffic of a whole day, with a tick at each of `hours`; `until_final`: no further than the rollout's end."""
         for hour, following in pairwise([*hours, 24]):
             self.tick(day, hour)
             if until_final and self.newest in FINAL:
                 return
-            self._send(day, hour, following - hour)
+            self._send(day, hour, following - hour, visits=visits or self.visits)
         if until_final:
             self.tick(day, 24)
 
@@ -72,7 +72,9 @@ class LiveShop:
             found = _STATE.match(line)
             if found:
                 self.states[found["rollout"]] = found["state"]
-                self.report(f"{_time(day, hour)}  {found['rollout']} {found['state'].replace('_', ' ')}: {found['reason']}")
+                self.report(
+                    f"{_time(day, hour)}  {found['rollout']} {found['state'].replace('_', ' ')}: {found['reason']}"
+                )
         self._wait_for_split()
 
     def write_training_day(self, day: str) -> None:
@@ -91,9 +93,9 @@ class LiveShop:
     def status(self) -> list[str]:
         return self._daybreak("status", "rollout", "status", PIPELINE)
 
-    def _send(self, day: str, hour: int, hours: int) -> None:
+    def _send(self, day: str, hour: int, hours: int, *, visits: int) -> None:
         traffic = ("pipelines.shop.traffic", "--gateway", self.configuration.gateway_url)
-        when = ("--from", _time(day, hour), "--hours", str(hours), "--visits", str(self.visits))
+        when = ("--from", _time(day, hour), "--hours", str(hours), "--visits", str(visits))
         for line in self._ml("traffic", *traffic, *when):
             self.report(line)
 

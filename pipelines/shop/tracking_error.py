@@ -35,12 +35,16 @@ def mislabel(table: pa.Table, *, seed: int = 1) -> pa.Table:
     clicked[draw.choice(quiet, min(len(lost), len(quiet)), replace=False)] = 1
     for name, values in (("clicked", clicked), ("click_value", clicked * price)):
         index = table.column_names.index(name)
-        table = table.set_column(index, table.schema.field(index), pa.array(values).cast(table.schema.field(index).type))
+        table = table.set_column(
+            index, table.schema.field(index), pa.array(values).cast(table.schema.field(index).type)
+        )
     return table
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.shop.tracking_error", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.shop.tracking_error", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--day", required=True, help="such as 2026-01-07")
     options = parser.parse_args(argv)
     try:

@@ -34,6 +34,8 @@ _BLOCK = 500
 LATE_SHARE, LATE_SECS = 0.03, 1500.0
 TWICE_SHARE = 0.01
 PURCHASE_SHARE = 0.125
+UNKNOWN = {"decision_id": 0, "propensity": 0.0, "propensity_floor": 0.0, "click_value": 0.0}
+"""Nobody knows them before the list is drawn, and no model looks at them; its signature has every required column."""
 
 
 class Due(NamedTuple):
@@ -95,10 +97,9 @@ def visits(world: World, hour: datetime.datetime, *, count: int, remembered: Int
         block = slice(start, start + _BLOCK)
         truth = _probabilities(world, day, users[block], candidates[block], query[block])
         for index, probabilities in enumerate(truth, start=start):
-            context = _context(world, int(users[index]), int(devices[index]), texts[index], hour, remembered)
-            yield Visit(
-                world, int(keys[index]), float(times[index]), context, candidates[index], probabilities, draws[index]
-            )
+            user, time = int(users[index]), float(times[index])
+            context = _context(world, user, int(devices[index]), texts[index], time, remembered)
+            yield Visit(world, int(keys[index]), time, context, candidates[index], probabilities, draws[index])
 
 
 def _probabilities(world: World, day: datetime.date, users: Ints, candidates: Ints, query: Ints) -> Floats:
@@ -111,15 +112,17 @@ def _probabilities(world: World, day: datetime.date, users: Ints, candidates: In
     return found.reshape(shape)
 
 
-def _context(world: World, user: int, device: int, query: str, hour: datetime.datetime, remembered: Ints) -> bytes:
+def _context(world: World, user: int, device: int, query: str, time: float, remembered: Ints) -> bytes:
     recent = [item for item in remembered[user].tolist() if item >= 0]
     return msgspec.json.encode(
-        {
+        UNKNOWN
+        | {
+            "time": int(time),
             "user_id": f"u{user}",
             "country": COUNTRIES[world.user_country[user]],
             "device": DEVICES[device],
             "query": query,
-            "hour": hour.hour,
+            "hour": int(time) % 86_400 // 3600,
             "recent_items": [f"i{item}" for item in recent],
             "recent_categories": [CATEGORIES[world.category[item]] for item in recent],
         }

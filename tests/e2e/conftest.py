@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from infra.demo import DAG, PIPELINE, Retrains, patiently, run_id
+from infra.demo import DAG, Retrains, patiently, run_id
+from infra.live_shop import PIPELINE
 from infra.services.airflow_api import AirflowApi
 from infra.services.credentials import AIRFLOW_USER
 from pipelines.outcome import Outcome, outcome_path, read_outcomes
@@ -22,6 +23,8 @@ from tests.infra.installation import Installation, reachable_folder
 
 ROWS = 20_000  # what the simulator makes by default; with a third of it the spec trains too few steps
 RUN_SECS = 420.0
+PROMOTED_AT_ONCE = ("--set", "rollout=null")
+"""These days are about gates; users decide in test_loop.py."""
 
 
 @dataclass
@@ -106,7 +109,7 @@ def shop() -> Iterator[Shop]:
             made = Shop(installation, api)
             for command in (
                 ("pipelines.shop.simulator", "--days", "4", "--start", "2026-01-05", "--rows", str(ROWS)),
-                ("pipelines.compile", PIPELINE),
+                ("pipelines.compile", PIPELINE, *PROMOTED_AT_ONCE),
             ):
                 done = made.ml(*command)
                 assert done.returncode == 0, done.stderr[-2000:]
