@@ -23,8 +23,12 @@ from tests.infra.installation import Installation, reachable_folder
 
 ROWS = 20_000  # what the simulator makes by default; with a third of it the spec trains too few steps
 RUN_SECS = 420.0
-PROMOTED_AT_ONCE = ("--set", "rollout=null")
-"""These days are about gates; users decide in test_loop.py."""
+_KPIS = (
+    "[{name: click_value, numerator: click_value, margin: 0.05},"
+    " {name: click_rate, numerator: clicked, margin: 0.05, guardrail: true}]"
+)
+PROMOTED_AT_ONCE = ("--set", "rollout=null", "--set", f"kpis={_KPIS}")
+"""These days are about gates, by the margin that a log can tell; users decide in test_loop.py."""
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -251,7 +251,8 @@ def test_a_person_starts_only_what_the_gates_could_not_judge(settings: Settings)
 class Scripted(LiveShop):
     """Commands answer from a script."""
 
-    def __post_init__(self) -> None:
+    def __init__(self, settings: Settings, report: Callable[[str], None]) -> None:
+        super().__init__(Configuration.read(settings, environ={}), report)
         self.asked: list[tuple[str, ...]] = []
         self.says: dict[str, list[str]] = {}
 
@@ -264,7 +265,7 @@ class Scripted(LiveShop):
 
 
 def test_a_day_is_traffic_and_ticks_in_the_order_of_its_clock(settings: Settings, lines: list[str]) -> None:
-    shop = Scripted(Configuration.read(settings, environ={}), report=lines.append)
+    shop = Scripted(settings, lines.append)
     shop.pass_day(DAY, hours=(0, 12), visits=100)
     assert ["--now" in words for words in shop.asked] == [True, False, True, False]
     assert [words[-1] for words in shop.asked if "--now" in words] == [f"{DAY}T00:00", f"{DAY}T12:00"]
@@ -276,7 +277,7 @@ def test_a_day_is_traffic_and_ticks_in_the_order_of_its_clock(settings: Settings
 
 
 def test_a_rollout_that_ended_ends_the_day(settings: Settings, lines: list[str]) -> None:
-    shop = Scripted(Configuration.read(settings, environ={}), report=lines.append)
+    shop = Scripted(settings, lines.append)
     shop.says = {
         f"{DAY}T00:00": ["shop-2-ab: shadow (Its gates were passed.)"],
         f"{DAY}T06:00": ["shop-2-ab: rolling_back (worse)", "shop-2-ab: rolled_back (worse (by far))"],
