@@ -25,7 +25,7 @@ down: ## Stop them; data and credentials stay
 status: ## Say whether each service works
 	@$(DAYBREAK) status
 
-demo: env ## Three simulated days of a shop, each retrained through Airflow; the services stay up
+demo: env ## A shop that retrains on its own traffic: one rollout promoted, one rolled back; the services stay up
 	@$(DAYBREAK) demo
 
 STORAGE_TESTS := $(addprefix tests/,pipelines/test_storage.py pipelines/test_artifact_store.py pipelines/test_node_storage.py components/contract/test_storage.py)

@@ -1,8 +1,13 @@
-"""`make demo`: services, simulated days of a shop, and a retrain of each day through Airflow.
+"""`make demo`: services, and four simulated days of a shop that retrains on what its own gateway logged.
 
-    Demo(Configuration.read(Settings.from_environment()), days=3, start="2026-01-05").run()
+    Demo(Configuration.read(Settings.from_environment()), start="2026-01-05").run()
 
-Only public doors are used: the simulator's and the compiler's commands, Airflow's REST API, and the files a run leaves.
+    day 1   simulated log -> retrain -> the first champion
+    day 2   live traffic meets it -> the gateway's log is the training day -> retrain -> a candidate waits
+    day 3   live traffic rolls it out; the training day has a tracking error -> retrain -> a bad candidate waits
+    day 4   live traffic meets that, and it is rolled back
+
+Only public doors are used: commands, Airflow's REST API, the gateway, and the files a run leaves.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 from infra.demo_summary import DayResult, read_day, render
+from infra.live_shop import PIPELINE, LiveShop
 from infra.services.airflow_api import AirflowAnswer, AirflowApi
 from infra.services.configuration import Configuration
 from infra.services.credentials import AIRFLOW_USER, Services
@@ -28,7 +34,6 @@ from pipelines.errors import DaybreakError, SpecError, TransientError
 from pipelines.outcome import read_outcomes
 from pipelines.settings import Settings
 
-PIPELINE = "shop"
 DAG = f"daybreak_{PIPELINE}"
 POLL_SECS = 1.0
 DAG_PATIENCE_SECS = 180.0
@@ -37,6 +42,12 @@ SILENCE_SECS = 20.0
 """After so long without news the running nodes are named, so that nobody thinks it hangs."""
 API_PATIENCE_SECS = 180.0
 """An api-server that was killed is back in well under a minute."""
+DAYS = 4
+QUIET_VISITS = 4000
+"""Of the day that nobody is rolled out on: enough to learn from."""
+QUIET_HOURS = (0, 12)
+ROLLOUT_HOURS = (0, 1, 4, 7, 10, 13, 16, 19, 22, 23)
+"""When ticks come: `shadow_hours`, then every `stage_hours`; gateways wait no longer than `ttl_secs`."""
 
 Report = Callable[[str], None]
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
@@ -51,15 +62,16 @@ def _print(line: str) -> None:
 class Demo:
     configuration: Configuration
     _: KW_ONLY
-    days: int = 3
     start: str = "2026-01-05"
     rows: int = 0
-    """Impressions a day; 0 leaves it to the simulator."""
+    """Impressions of the first day; 0 leaves it to the simulator."""
+    visits: int = 24_000
+    """Of a day with a rollout: fewer cannot tell what its margins ask."""
     report: Report = _print
     _begin: float = field(default_factory=time.monotonic)
 
     def run(self) -> int:
-        """0 when every day got its decision, whatever that was; 1 when a node failed. The services stay up."""
+        """0 when one rollout was promoted and one rolled back; 1 when not, or a node failed. The services stay up."""
         days = self._days()
         if "airflow" in self.configuration.without:
             raise SpecError("the demo retrains through Airflow. Received: --without airflow", fix="leave that out")
@@ -69,12 +81,42 @@ class Demo:
             services, _ = bring_up(self.configuration, report=self._tell)
             for line in data.result():
                 self._tell(line)
+        shop = LiveShop(self.configuration, report=self._tell, visits=self.visits)
         with AirflowApi(
             self.configuration.airflow_url, user=AIRFLOW_USER, password=services.secrets.airflow_password
         ) as api:
-            results = self._retrain(Retrains(api, settings=self.configuration.settings, report=self.report), days)
-        self._summarise(results, services)
-        return int(any(result.failed for result in results))
+            retrains = Retrains(api, settings=self.configuration.settings, report=self.report)
+            self._tell(f"{DAG}: waiting for Airflow to see it")
+            retrains.wait_for_dag()
+            results = self._live(shop, retrains, days)
+        self._summarise(results, shop, services)
+        return int(
+            any(result.failed for result in results) or list(shop.states.values()) != ["promoted", "rolled_back"]
+        )
+
+    def _live(self, shop: LiveShop, retrains: Retrains, days: Sequence[str]) -> list[DayResult]:
+        first, quiet, good, bad = days
+        results = [self._retrain(retrains, first)]
+        if results[0].model_version is None:
+            return results
+        shop.open(quiet)
+        shop.pass_day(quiet, hours=QUIET_HOURS, visits=QUIET_VISITS)
+        shop.write_training_day(quiet)
+        results.append(self._retrain(retrains, quiet))
+        self._queue(shop, results[-1], good)
+        shop.pass_day(good, hours=ROLLOUT_HOURS)
+        shop.write_training_day(good)
+        shop.spoil(good)
+        results.append(self._retrain(retrains, good))
+        self._queue(shop, results[-1], bad)
+        shop.pass_day(bad, hours=ROLLOUT_HOURS, until_final=True)
+        return results
+
+    def _queue(self, shop: LiveShop, result: DayResult, day: str) -> None:
+        """An accepted candidate waits already; one that the gates could not judge meets users because a person says so."""
+        if result.verdict == "inconclusive" and result.model_version:
+            shop.start_by_hand(result.model_version, day, "the gates could not tell; users can")
+            self._tell(f"version {result.model_version} starts by hand: {result.headline}")
 
     def _days(self) -> list[str]:
         try:
@@ -83,11 +125,11 @@ class Demo:
             raise SpecError(
                 f"`start` must be a date such as 2026-01-05. Received: start={self.start!r}", fix="correct it"
             ) from None
-        return [(first + datetime.timedelta(days=number)).isoformat() for number in range(self.days)]
+        return [(first + datetime.timedelta(days=number)).isoformat() for number in range(DAYS)]
 
     def _make_data_and_manifest(self) -> list[str]:
         rows = ["--rows", str(self.rows)] if self.rows else []
-        simulate = ["pipelines.shop.simulator", "--days", str(self.days), "--start", self.start, *rows]
+        simulate = ["pipelines.shop.simulator", "--days", "1", "--start", self.start, *rows]
         return [line for command in (simulate, ["pipelines.compile", PIPELINE]) for line in self._ml(command)]
 
     def _ml(self, command: Sequence[str]) -> list[str]:
@@ -100,17 +142,16 @@ class Demo:
             raise DaybreakError(f"`python -m {' '.join(command)}` ended with {done.returncode}:\n{end}")
         return done.stdout.strip().splitlines()
 
-    def _retrain(self, retrains: Retrains, days: Sequence[str]) -> list[DayResult]:
-        self._tell(f"{DAG}: waiting for Airflow to see it")
-        retrains.wait_for_dag()
-        results = []
-        for number, day in enumerate(days, start=1):
-            self._tell(f"{day}: retrain {number} of {len(days)}")
-            results.append(retrains.run(day))
-            self._tell(f"{day}: {results[-1].headline}")
-        return results
+    def _retrain(self, retrains: Retrains, day: str) -> DayResult:
+        self._tell(f"{day}: retrain")
+        result = retrains.run(day)
+        self._tell(f"{day}: {result.headline}")
+        return result
 
-    def _summarise(self, results: Sequence[DayResult], services: Services) -> None:
+    def _summarise(self, results: Sequence[DayResult], shop: LiveShop, services: Services) -> None:
+        self.report("")
+        for line in shop.status() if shop.states else []:
+            self.report(line)
         self.report("")
         for line in render(results, seconds=time.monotonic() - self._begin):
             self.report(line)
@@ -118,6 +159,11 @@ class Demo:
         running = Supervisor(self.configuration).processes()
         for line in addresses(self.configuration, services, running=running, show_password=True):
             self.report(line)
+        self.report(
+            f"Rollouts {self.configuration.gateway_url}/rollouts (simulated traffic); daybreak rollout events {PIPELINE}"
+        )
+        spent = ", ".join(f"{kind} {secs:.0f} s" for kind, secs in shop.secs.items())
+        self.report(f"Time     {spent}; the rest are services and retrains")
         self.report(f"More     daybreak explain {PIPELINE} --day {results[0].day}; daybreak status; make down")
 
     def _tell(self, line: str) -> None:

@@ -38,6 +38,11 @@ class DayResult:
         return str(self.decision["verdict"]).replace("_", " ") if self.decision else "no decision"
 
     @property
+    def model_version(self) -> str | None:
+        version = ((self.decision or {}).get("model") or {}).get("version")
+        return str(version) if version else None
+
+    @property
     def headline(self) -> str:
         if self.decision is None:
             return f"no decision record; Airflow says: {self.airflow_state}"

@@ -151,21 +151,21 @@ def doctor() -> None:
 
 @app.command()
 def demo(
-    days: Annotated[int, typer.Option(min=1, max=30, help="Simulated days.")] = 3,
-    start: Annotated[str, typer.Option(help="The first of them.")] = "2026-01-05",
-    rows: Annotated[int, typer.Option(min=0, help="Rows a day; 0: as the simulator has it.")] = 0,
+    start: Annotated[str, typer.Option(help="The first of four simulated days.")] = "2026-01-05",
+    rows: Annotated[int, typer.Option(min=0, help="Of the first day; 0: as the simulator has it.")] = 0,
+    visits: Annotated[int, typer.Option(min=1000, help="Of a day with a rollout.")] = 24_000,
     without: Without = None,
     airflow_port: AirflowPort = None,
     mlflow_port: MLflowPort = None,
 ) -> None:
-    """Services, simulated days of a shop, and a retrain of each through Airflow."""
+    """Services, a shop that retrains on its gateway's own traffic, one rollout promoted and one rolled back."""
     from infra.demo import Demo
     from infra.services.configuration import Configuration
 
     configuration = Configuration.read(
         Settings.from_environment(), airflow_port=airflow_port, mlflow_port=mlflow_port, without=without or ()
     )
-    raise typer.Exit(Demo(configuration=configuration, days=days, start=start, rows=rows).run())
+    raise typer.Exit(Demo(configuration=configuration, start=start, rows=rows, visits=visits).run())
 
 
 @app.command(context_settings=_PASS_ON)

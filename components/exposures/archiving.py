@@ -11,6 +11,7 @@ import datetime
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -30,6 +31,7 @@ from components.exposures.journal import (
     OPEN,
     OUTCOMES,
     SEALED,
+    WANTED,
     read_batches,
     seal,
     sync,
@@ -78,6 +80,20 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
             yield True
     finally:
         os.close(descriptor)
+
+
+def ask_to_seal(log: Path, *, patience_secs: float = 2.0) -> None:
+    """Gateways that run seal what they have written so far, so that the log is as new as it can be; a silent one is not
+    waited for."""
+    asked = []
+    for gateway in sorted(path for path in (log / JOURNALS).glob("*") if path.is_dir()):
+        with locked(gateway / LOCK, wait=False) as dead:
+            if not dead and any(gateway.glob(f"*{OPEN}")):
+                asked.append(gateway / WANTED)
+                asked[-1].touch()
+    deadline = time.monotonic() + patience_secs
+    while any(path.exists() for path in asked) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _seal_of_the_dead(gateway: Path) -> None:

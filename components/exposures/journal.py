@@ -29,6 +29,8 @@ KINDS: dict[str, type[Exposure] | type[Outcome]] = {EXPOSURES: Exposure, OUTCOME
 JOURNALS, LOCK = "journals", "lock"
 """`<log>/journals/<gateway>/`, whose lock a gateway holds while it lives."""
 OPEN, SEALED = ".open", ".journal"
+WANTED = "wanted"
+"""A file beside journals: somebody wants what is in the open ones now."""
 MAGIC = b"\xd5DBJ"
 _HEADER = struct.Struct("<4sII")
 _BLOCK = 2**20

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from components.exposures.journal import EXPOSURES, JOURNALS, LOCK, OPEN, OUTCOMES, Journal, seal
+from components.exposures.journal import EXPOSURES, JOURNALS, LOCK, OPEN, OUTCOMES, WANTED, Journal, seal
 from components.exposures.records import Exposure, Outcome
 from pipelines.errors import ResourceError, SpecError, one_line
 from pipelines.settings import REPOSITORY
@@ -235,6 +235,7 @@ class Log:
             seal(path)
 
     def _rotate(self) -> None:
+        self._seal_when_asked()
         now = time.monotonic()
         full = [
             kind
@@ -249,6 +250,14 @@ class Log:
         if self._sealed and self._archiver is None:
             self._sealed = False
             self._start_archiver()
+
+    def _seal_when_asked(self) -> None:
+        """Whoever asks (`components.exposures.archiving.ask_to_seal`) archives too."""
+        wanted = self._own / WANTED
+        if wanted.exists():
+            for kind in [kind for kind, journal in self._journals.items() if journal.rows]:
+                self._seal(kind)
+            wanted.unlink(missing_ok=True)
 
     def _seal(self, kind: str) -> None:
         journal = self._journals.pop(kind, None)

@@ -19,7 +19,7 @@ import apache_beam as beam
 from components.aggregation import Aggregate
 from components.concurrency import Concurrently
 from components.days.merging import read_pickled, write_pickled
-from components.exposures.archiving import archive
+from components.exposures.archiving import archive, ask_to_seal
 from components.exposures.inbox import import_inbox
 from components.exposures.journal import EXPOSURES, OUTCOMES
 from components.exposures.reading import days_between, row_groups, rows
@@ -106,8 +106,9 @@ def take_snapshot(
 
 
 def settle(log: Path) -> bool:
-    """What dead gateways and files of outcomes left behind becomes part of the log; False: not all of it."""
+    """What gateways, also dead ones, and files of outcomes hold becomes part of the log; False: not all of it."""
     try:
+        ask_to_seal(log)
         archive(log)
         import_inbox(log)
     except OSError:

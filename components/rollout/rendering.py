@@ -26,8 +26,6 @@ def render_status(store: RolloutStore, rollouts: Sequence[Standing]) -> Iterator
         yield f"{rollout.id}: {_where(rollout)} since {rollout.entered:%Y-%m-%d %H:%M} UTC{simulated}"
         yield f"  versions  {rollout.challenger} against {rollout.champion}"
         yield f"  why       {rollout.reason}"
-        if rollout.final:
-            continue
         memory = store.memory(rollout.id)
         if memory.ticked:
             yield f"  tick      {memory.ticked:%Y-%m-%d %H:%M} UTC"
@@ -35,7 +33,8 @@ def render_status(store: RolloutStore, rollouts: Sequence[Standing]) -> Iterator
             yield from _checks(memory.decided)
         for look in rollout.looks:
             yield f"  look      {look.time:%Y-%m-%d %H:%M}  information {look.information:.2f}  z {look.z:.2f}  bound {look.bound:.2f}"
-        yield f"  possible  {', '.join(possible(rollout)) or 'nothing: it waits for a tick'}"
+        if not rollout.final:
+            yield f"  possible  {', '.join(possible(rollout)) or 'nothing: it waits for a tick'}"
 
 
 def _where(rollout: Standing) -> str:

@@ -19,6 +19,7 @@ OPTIONAL = ("airflow", "mlflow", "worker")
 """What `--without` takes."""
 AIRFLOW_PORT_VARIABLE, AIRFLOW_PORT = "DAYBREAK_AIRFLOW_PORT", 8080
 MLFLOW_PORT_VARIABLE, MLFLOW_PORT = "DAYBREAK_MLFLOW_PORT", 5000
+GATEWAY_PORT_VARIABLE, GATEWAY_PORT = "DAYBREAK_GATEWAY_PORT", 8600
 POSTGRES_URL_VARIABLE = "DAYBREAK_POSTGRES_URL"
 DATABASE_PREFIX_VARIABLE = "DAYBREAK_DATABASE_PREFIX"
 OS_USER_VARIABLE = "DAYBREAK_POSTGRES_OS_USER"
@@ -29,6 +30,7 @@ class Configuration:
     settings: Settings
     airflow_port: int
     mlflow_port: int
+    gateway_port: int = GATEWAY_PORT
     postgres_url: str = ""
     """A server the user has; empty means the embedded one."""
     database_prefix: str = ""
@@ -65,6 +67,9 @@ class Configuration:
             settings=settings,
             airflow_port=_first(airflow),
             mlflow_port=_first(mlflow),
+            gateway_port=_first(
+                (_port(environ, GATEWAY_PORT_VARIABLE), last.get("gateway", {}).get("port"), GATEWAY_PORT)
+            ),
             postgres_url=environ.get(POSTGRES_URL_VARIABLE, ""),
             database_prefix=environ.get(DATABASE_PREFIX_VARIABLE, ""),
             without=frozenset(without),
@@ -80,17 +85,19 @@ class Configuration:
         return cls.read(settings, environ={})
 
     def _check_ports(self) -> None:
-        ports = {AIRFLOW_PORT_VARIABLE: self.airflow_port, MLFLOW_PORT_VARIABLE: self.mlflow_port}
+        ports = {
+            AIRFLOW_PORT_VARIABLE: self.airflow_port,
+            MLFLOW_PORT_VARIABLE: self.mlflow_port,
+            GATEWAY_PORT_VARIABLE: self.gateway_port,
+        }
         for variable, port in ports.items():
             if not 1 <= port <= 65535:
                 raise SpecError(
                     f"{variable} must be a port from 1 to 65535. Received: {variable}={port}", fix="change it"
                 )
-        if self.airflow_port == self.mlflow_port:
-            raise SpecError(
-                f"Airflow and MLflow need two ports. Received: both {self.airflow_port}",
-                fix=f"set {AIRFLOW_PORT_VARIABLE} or {MLFLOW_PORT_VARIABLE} to another port",
-            )
+        if len(set(ports.values())) < len(ports):
+            given = ", ".join(f"{variable}={port}" for variable, port in ports.items())
+            raise SpecError(f"every service needs a port of its own. Received: {given}", fix="set another port")
 
     @property
     def airflow_url(self) -> str:
@@ -99,6 +106,10 @@ class Configuration:
     @property
     def mlflow_url(self) -> str:
         return f"http://{HOST}:{self.mlflow_port}"
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://{HOST}:{self.gateway_port}"
 
     @property
     def postgres_data(self) -> Path:

@@ -113,6 +113,7 @@ def _document(configuration: Configuration, services: Services) -> dict[str, Any
             "password": password,
         },
         "mlflow": {"url": configuration.mlflow_url, "port": configuration.mlflow_port},
+        "gateway": {"url": configuration.gateway_url, "port": configuration.gateway_port},
         "worker": {"socket": str(configuration.worker_socket)},
         "supervisor": {"socket": str(configuration.supervisor_socket)},
         "secrets": asdict(services.secrets),

@@ -10,10 +10,9 @@ import psutil
 from rich.markup import escape
 from rich.table import Table
 
-from infra.services.configuration import HOST, Configuration
+from infra.services.configuration import Configuration
 from infra.services.credentials import AIRFLOW_USER, Services
 from infra.services.probes import probe
-from infra.services.programs import GATEWAY_PORT
 from infra.services.supervisor import ProcessInfo, Supervisor
 
 
@@ -74,7 +73,7 @@ def addresses(
     if "mlflow" in running:
         lines.append(f"MLflow   {configuration.mlflow_url}/#/experiments?workflowType=machine_learning")
     if "gateway" in running:
-        lines.append(f"Gateway  http://{HOST}:{GATEWAY_PORT}/rollout")
+        lines.append(f"Gateway  {configuration.gateway_url}/rollout")
     lines.append(f"Secrets  {configuration.settings.services_file} (mode 0600)")
     lines.append(f"Logs     {configuration.settings.logs}")
     return lines

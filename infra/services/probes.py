@@ -14,9 +14,8 @@ import httpx
 import psycopg2
 
 from infra.services import postgres
-from infra.services.configuration import HOST, Configuration
+from infra.services.configuration import Configuration
 from infra.services.credentials import Services
-from infra.services.programs import GATEWAY_PORT
 from pipelines.worker_client import ping
 
 TIMEOUT_SECS = 5.0
@@ -38,7 +37,7 @@ def probe(name: str, configuration: Configuration, services: Services) -> Health
         "postgres": lambda: _postgres(services),
         "mlflow": lambda: _http(f"{configuration.mlflow_url}/health"),
         "worker": lambda: _worker(configuration),
-        "gateway": lambda: _http(f"http://{HOST}:{GATEWAY_PORT}/v2/health/ready"),
+        "gateway": lambda: _http(f"{configuration.gateway_url}/v2/health/ready"),
         "api-server": lambda: _http(f"{configuration.airflow_url}/api/v2/monitor/health"),
     }
     return probes[name]()

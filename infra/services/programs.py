@@ -15,10 +15,11 @@ from pathlib import Path
 from infra.services import airflow, leftovers, mlflow, postgres
 from infra.services.configuration import HOST, Configuration
 from infra.services.credentials import Services
+from pipelines.errors import SpecError
+from pipelines.manifest import read_manifest
 from pipelines.settings import Settings
 
 AIRFLOW_PROGRAMS = ("api-server", "scheduler", "dag-processor", "triggerer")
-GATEWAY_PORT = 8600
 _DROPPED = ("AIRFLOW", "_AIRFLOW", "MLFLOW", "PYTHON", "VIRTUAL_ENV", "SUPERVISOR", "PG", "UV_", "DAYBREAK_SERVICE")
 """Variables of the calling shell that would point a service at another installation."""
 
@@ -116,13 +117,28 @@ def _gateway(configuration: Configuration, split: Path) -> Program:
     """Of one pipeline; others are served by `daybreak serve NAME --port PORT`."""
     settings = configuration.settings
     command = (str(settings.python("ml")), "-m", "components.gateway", "--split", str(split))
+    clock = ["--simulated-clock"] if _is_simulated(settings, split.parent.name) else []
     return Program(
         name="gateway",
-        command=(*command, "--log", str(settings.state / "exposures"), "--port", str(GATEWAY_PORT)),
+        command=(
+            *command,
+            "--log",
+            str(settings.state / "exposures"),
+            "--port",
+            str(configuration.gateway_port),
+            *clock,
+        ),
         folder=settings.home,
         priority=35,
         stop_wait_secs=30,
     )
+
+
+def _is_simulated(settings: Settings, pipeline: str) -> bool:
+    try:
+        return read_manifest(settings.manifests / f"{pipeline}.json").simulated
+    except SpecError:  # served all the same, at the time of this machine
+        return False
 
 
 def _airflow(name: str, configuration: Configuration, services: Services) -> Program:

@@ -103,7 +103,7 @@ def simulate(world: World, day: datetime.date, *, rows: int) -> Impressions:
         seconds=np.repeat(starts, POSITIONS),
         devices=np.repeat(draw.choice(len(DEVICES), visits, p=[0.6, 0.3, 0.1]), POSITIONS),
         query_categories=np.repeat(query, POSITIONS),
-        histories=_histories(world, day)[users],
+        histories=histories(world, day)[users],
         probabilities=probabilities,
         clicks=(draw.random(len(users)) < probabilities).astype(np.int64),
         row_keys=world.day_number(day) * 100_000_000 + np.arange(len(users)),
@@ -149,7 +149,7 @@ def draw_lists(candidates: Ints, scores: Floats, *, draw: np.random.Generator) -
     return Lists(candidates, propensities, normalisers)
 
 
-def _histories(world: World, day: datetime.date) -> Ints:
+def histories(world: World, day: datetime.date) -> Ints:
     """`[users, HISTORY]`: what each user clicked in the days before, by their taste then; up to 8, -1 pads."""
     before = day - datetime.timedelta(days=1)
     draw = world.generator(before, 1)
@@ -175,7 +175,7 @@ def impressions_table(world: World, day: Impressions) -> pa.Table:
             "user_id": _labels("u", day.users),
             "country": np.array(COUNTRIES)[world.user_country[day.users]],
             "device": np.array(DEVICES)[day.devices],
-            "query": _queries(world, day),
+            "query": query_texts(world, day.query_categories, day.row_keys // POSITIONS),
             "item_id": _labels("i", day.items),
             "title": world.title[day.items],
             "category": categories[world.category[day.items]],
@@ -232,13 +232,13 @@ def _labels(prefix: str, numbers: Ints) -> list[str]:
     return [f"{prefix}{number}" for number in numbers]
 
 
-def _queries(world: World, day: Impressions) -> list[str]:
+def query_texts(world: World, searched: Ints, keys: Ints) -> list[str]:
     """The last word of a title of the searched category, with its category; empty when nothing was searched."""
     nouns = [title.rsplit(" ", 1)[1] for title in world.title]
     by_category = [[nouns[i] for i in np.flatnonzero(world.category == c)] or [""] for c in range(len(CATEGORIES))]
     return [
         "" if category < 0 else f"{CATEGORIES[category]} {by_category[category][int(key) % len(by_category[category])]}"
-        for category, key in zip(day.query_categories, day.row_keys // POSITIONS, strict=True)
+        for category, key in zip(searched, keys, strict=True)
     ]
 
 

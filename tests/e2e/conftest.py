@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from infra.demo import DAG, PIPELINE, Retrains, patiently, run_id
+from infra.demo import DAG, Retrains, patiently, run_id
+from infra.live_shop import PIPELINE
 from infra.services.airflow_api import AirflowApi
 from infra.services.credentials import AIRFLOW_USER
 from pipelines.outcome import Outcome, outcome_path, read_outcomes
@@ -22,6 +23,12 @@ from tests.infra.installation import Installation, reachable_folder
 
 ROWS = 20_000  # what the simulator makes by default; with a third of it the spec trains too few steps
 RUN_SECS = 420.0
+_KPIS = (
+    "[{name: click_value, numerator: click_value, margin: 0.05},"
+    " {name: click_rate, numerator: clicked, margin: 0.05, guardrail: true}]"
+)
+PROMOTED_AT_ONCE = ("--set", "rollout=null", "--set", f"kpis={_KPIS}")
+"""These days are about gates, by the margin that a log can tell; users decide in test_loop.py."""
 
 
 @dataclass
@@ -106,7 +113,7 @@ def shop() -> Iterator[Shop]:
             made = Shop(installation, api)
             for command in (
                 ("pipelines.shop.simulator", "--days", "4", "--start", "2026-01-05", "--rows", str(ROWS)),
-                ("pipelines.compile", PIPELINE),
+                ("pipelines.compile", PIPELINE, *PROMOTED_AT_ONCE),
             ):
                 done = made.ml(*command)
                 assert done.returncode == 0, done.stderr[-2000:]

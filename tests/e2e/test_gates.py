@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from infra.demo import PIPELINE, run_id
-from tests.e2e.conftest import Shop
+from infra.demo import run_id
+from infra.live_shop import PIPELINE
+from tests.e2e.conftest import PROMOTED_AT_ONCE, Shop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(7200)]
 
@@ -111,7 +112,7 @@ def _tags_of_run(shop: Shop, run: str) -> dict[str, str]:
 
 def _compile(shop: Shop, settings: tuple[str, ...]) -> None:
     changes = [word for setting in settings for word in ("--set", setting)]
-    done = shop.ml("pipelines.compile", PIPELINE, *changes)
+    done = shop.ml("pipelines.compile", PIPELINE, *PROMOTED_AT_ONCE, *changes)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -31,13 +31,20 @@ class Installation:
     settings: Settings
     airflow_port: int
     mlflow_port: int
+    gateway_port: int
     without: tuple[str, ...] = ONLY_POSTGRES
     said: list[str] = field(default_factory=list)
 
     @classmethod
     def in_folder(cls, state: Path, *, without: Sequence[str] = ONLY_POSTGRES) -> Installation:
         settings = Settings(home=REPOSITORY, state=state)
-        return cls(settings, airflow_port=free_port(), mlflow_port=free_port(), without=tuple(without))
+        return cls(
+            settings,
+            airflow_port=free_port(),
+            mlflow_port=free_port(),
+            gateway_port=free_port(),
+            without=tuple(without),
+        )
 
     @property
     def configuration(self) -> Configuration:
@@ -46,7 +53,7 @@ class Installation:
             airflow_port=self.airflow_port,
             mlflow_port=self.mlflow_port,
             without=self.without,
-            environ={},
+            environ={"DAYBREAK_GATEWAY_PORT": str(self.gateway_port)},
         )
 
     @property
@@ -90,6 +97,7 @@ class Installation:
             "DAYBREAK_STATE": str(self.settings.state),
             "DAYBREAK_AIRFLOW_PORT": str(self.airflow_port),
             "DAYBREAK_MLFLOW_PORT": str(self.mlflow_port),
+            "DAYBREAK_GATEWAY_PORT": str(self.gateway_port),
         }
 
 

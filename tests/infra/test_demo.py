@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from dags.runs import run_id as run_id_of_the_operator
 from infra import demo
 from infra.demo import DAG, Demo, Retrains, patiently, run_id
 from infra.demo_summary import DayResult, read_day, render
+from infra.live_shop import LiveShop
 from infra.services.airflow_api import AirflowAnswer, AirflowApi
 from infra.services.configuration import Configuration
 from pipelines.errors import SpecError, TransientError
@@ -229,6 +230,62 @@ def test_no_model_says_why() -> None:
     decision = {"verdict": "refused", "model": {"name": "shop", "version": None, "reason": "auc is below its bound"}}
     result = DayResult(day=DAY, run_id="shop-1", airflow_state="success", decision=decision)
     assert result.model == "no new model: auc is below its bound"
+
+
+def test_a_person_starts_only_what_the_gates_could_not_judge(settings: Settings) -> None:
+    found = Demo(Configuration.read(settings, environ={}), report=lambda line: None)
+    started: list[str] = []
+
+    class Shop(LiveShop):
+        def start_by_hand(self, version: str, day: str, reason: str) -> None:
+            started.append(version)
+
+    shop = Shop(Configuration.read(settings, environ={}), report=lambda line: None)
+    for number, verdict in enumerate(("accepted", "inconclusive", "refused"), start=1):
+        decision = {"verdict": verdict, "model": {"version": str(number)}}
+        result = DayResult(day=DAY, run_id="shop-1", airflow_state="success", decision=decision)
+        found._queue(shop, result, DAY)
+    assert started == ["2"]
+
+
+class Scripted(LiveShop):
+    """Commands answer from a script."""
+
+    def __init__(self, settings: Settings, report: Callable[[str], None]) -> None:
+        super().__init__(Configuration.read(settings, environ={}), report)
+        self.asked: list[tuple[str, ...]] = []
+        self.says: dict[str, list[str]] = {}
+
+    def _run(self, kind: str, command: Sequence[str], *, may_fail: bool = False) -> list[str]:
+        self.asked.append(tuple(command[3:]))
+        return self.says.get(command[-1], [])
+
+    def _wait_for_split(self) -> None:
+        pass
+
+
+def test_a_day_is_traffic_and_ticks_in_the_order_of_its_clock(settings: Settings, lines: list[str]) -> None:
+    shop = Scripted(settings, lines.append)
+    shop.pass_day(DAY, hours=(0, 12), visits=100)
+    assert ["--now" in words for words in shop.asked] == [True, False, True, False]
+    assert [words[-1] for words in shop.asked if "--now" in words] == [f"{DAY}T00:00", f"{DAY}T12:00"]
+    sent = [words[words.index("--from") + 1 :] for words in shop.asked if "--from" in words]
+    assert sent == [
+        (f"{DAY}T00:00", "--hours", "12", "--visits", "100"),
+        (f"{DAY}T12:00", "--hours", "12", "--visits", "100"),
+    ]
+
+
+def test_a_rollout_that_ended_ends_the_day(settings: Settings, lines: list[str]) -> None:
+    shop = Scripted(settings, lines.append)
+    shop.says = {
+        f"{DAY}T00:00": ["shop-2-ab: shadow (Its gates were passed.)"],
+        f"{DAY}T06:00": ["shop-2-ab: rolling_back (worse)", "shop-2-ab: rolled_back (worse (by far))"],
+    }
+    shop.pass_day(DAY, hours=(0, 6, 12), until_final=True)
+    assert shop.states == {"shop-2-ab": "rolled_back"} and shop.newest == "rolled_back"
+    assert sum("--from" in words for words in shop.asked) == 1
+    assert lines[-1] == f"{DAY}T06:00  shop-2-ab rolled back: worse (by far)"
 
 
 def test_a_start_that_is_no_date_is_refused_before_anything_starts(settings: Settings) -> None:

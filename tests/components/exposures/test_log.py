@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from components.exposures.archiving import archive
+from components.exposures.archiving import archive, ask_to_seal
 from components.exposures.log import Log
 from components.exposures.schema import EXPOSURES, OUTCOMES
 from pipelines.errors import SpecError, TransientError
@@ -54,6 +54,20 @@ def test_an_outcome_of_an_impossible_time_is_of_the_day_it_came(tmp_path: Path) 
     log.close()
 
     assert [path.parent.name for path in tmp_path.glob("outcomes/*/*")] == ["day=2026-01-05"]
+
+
+def test_a_gateway_that_runs_gives_what_it_has_when_it_is_asked(tmp_path: Path) -> None:
+    log = Log(tmp_path, gateway="g")
+    log.expose(exposure(1))
+    wait_until(lambda: log.counts.exposures == 1)
+    archive(tmp_path)
+    assert ids(tmp_path, "exposures") == []
+    ask_to_seal(tmp_path)
+    archive(tmp_path)
+    assert ids(tmp_path, "exposures") == ["d1"]
+    log.expose(exposure(2))
+    log.close()
+    assert sorted(ids(tmp_path, "exposures")) == ["d1", "d2"]
 
 
 def test_full_journals_are_archived_while_the_gateway_runs(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_what_is_no_port_is_refused_with_its_variable(settings: Settings, port: 
 
 
 def test_two_services_on_one_port_are_refused(settings: Settings) -> None:
-    with pytest.raises(SpecError, match="both 7001"):
+    with pytest.raises(SpecError, match="DAYBREAK_MLFLOW_PORT=7001"):
         Configuration.read(settings, airflow_port=7001, mlflow_port=7001, environ={})
 
 
