@@ -5,6 +5,7 @@ overview_page(rows), rollout_page(view), failure_page("the database does not ans
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +13,14 @@ from dataclasses import dataclass
 from components.inference.mismatch import THRESHOLD
 from components.rollout.checks import Check
 from components.rollout.commands import possible
-from components.rollout.events import Event
+from components.rollout.events import Change, Event
 from components.rollout.page.drawing import draw_evidence, draw_ratio, draw_series
 from components.rollout.page.history import Evidence, History, planned_looks
 from components.rollout.page.markup import Child, Html, element, table
 from components.rollout.page.style import STYLE
 from components.rollout.page.wording import arms, next_look, phase, share_of, stamp
 from components.rollout.snapshot import ArmTraffic, Snapshot
-from components.rollout.standing import Standing
+from components.rollout.standing import Standing, State
 from components.rollout.store import Memory
 from components.worth.ledger import Entry
 from pipelines.spec import Kpi
@@ -137,7 +138,8 @@ def _kpis(view: View) -> Html:
         draw_series(
             f"{kpi.name}{' (guardrail)' if kpi.guardrail else ''}, in its own unit",
             view.history.kpis.get(kpi.name, []),
-            boundaries=[(0.0, "certain harm: the band below")],
+            boundaries=[(0.0, "harm: all of the band below")],
+            marks=_moves(view.events),
         )
         for kpi in view.standing.plan.kpis
     ]
@@ -181,8 +183,8 @@ def _checks(view: View) -> Html:
 
 def _check(check: Check) -> list[Child]:
     name = f"{check.name} of {check.kpi}" if check.kpi else check.name
-    ends = ["" if end is None else f"{end:.4g}" for end in (check.low, check.high)]
-    interval = f"[{ends[0]}, {ends[1]}]" if any(ends) else ""
+    ends = ["" if end is None else f"{end + 0:.4g}" for end in (check.low, check.high)]
+    interval = f"[{ends[0] or '-∞'}, {ends[1] or '∞'}]" if any(ends) else ""
     observed = "-" if check.observed is None else f"{check.observed:.4g}"
     return [
         element("span", check.verdict, class_=f"badge {check.verdict}"),
@@ -214,6 +216,18 @@ def _events(events: Sequence[Event]) -> Html:
         for event in events
     ]
     return table(head, reversed(rows))
+
+
+def _moves(events: Sequence[Event]) -> list[tuple[datetime.datetime, str]]:
+    """Each new state or stage, by the rollout's clock."""
+    found, before = [], None
+    for event in events[1:]:
+        change = Change.model_validate(event.decision)
+        at = (event.to_state, change.decision.stage)
+        if at != before and event.to_state is not State.SHADOW:
+            found.append((change.now, f"{at[0]} {at[1] + 1}" if at[0] is State.RAMP else str(at[0])))
+        before = at
+    return found
 
 
 def _time(event: Event) -> str:

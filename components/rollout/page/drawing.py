@@ -18,8 +18,14 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 30
 Scale = Callable[[float], float]
 
 
-def draw_series(label: str, points: Sequence[Point], *, boundaries: Sequence[tuple[float, str]]) -> Html:
-    """Value and band over time; `boundaries` are horizontal, each with its meaning."""
+def draw_series(
+    label: str,
+    points: Sequence[Point],
+    *,
+    boundaries: Sequence[tuple[float, str]],
+    marks: Sequence[tuple[datetime.datetime, str]] = (),
+) -> Html:
+    """Value and band over time; `boundaries` are horizontal, each with its meaning, `marks` what happened when."""
     if not points:
         return _empty(label)
     times = [point.time.timestamp() for point in points]
@@ -34,6 +40,7 @@ def draw_series(label: str, points: Sequence[Point], *, boundaries: Sequence[tup
     return _chart(
         label,
         element("polygon", points=_path([*upper, *reversed(lower)]), class_="band"),
+        [_mark(x(time.timestamp()), text) for time, text in marks if times[0] <= time.timestamp() <= times[-1]],
         [_boundary(y(value), text) for value, text in boundaries],
         element("polyline", points=_path(middle), class_="line"),
         element("circle", cx=middle[-1][0], cy=middle[-1][1], r=3.5, class_="dot"),
@@ -108,7 +115,12 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 
 def _boundary(y: float, text: str) -> Html:
     line = element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y, class_="bound")
-    return element("g", line, element("text", text, x=WIDTH - _RIGHT, y=y - 4, class_="tick", text_anchor="end"))
+    return element("g", line, element("text", text, x=_LEFT + 6, y=y - 4, class_="tick"))
+
+
+def _mark(x: float, text: str) -> Html:
+    line = element("line", x1=x, x2=x, y1=_TOP, y2=HEIGHT - _BOTTOM, class_="axis")
+    return element("g", line, element("text", text, x=x + 3, y=_TOP + 9, class_="tick"))
 
 
 def _axis_y(low: float, high: float, y: Scale) -> list[Html]:

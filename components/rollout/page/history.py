@@ -21,7 +21,7 @@ from components.rollout.comparison import compare_arms
 from components.rollout.harm import inspect_harm
 from components.rollout.integrity import inspect_snapshot
 from components.rollout.snapshot import Snapshot
-from components.rollout.standing import Standing
+from components.rollout.standing import Standing, State
 
 MOST_SNAPSHOTS = 150
 
@@ -59,13 +59,18 @@ def read_history(state: Path, standing: Standing) -> History:
     return found
 
 
+def decided(standing: Standing) -> bool:
+    """No look comes any more."""
+    return standing.final or (standing.held or standing.state) in (State.PROMOTING, State.WATCH, State.ROLLING_BACK)
+
+
 def planned_looks(standing: Standing) -> list[Evidence]:
     """Information and bound of each look: those taken, then those left, evenly spread, as if each came when it is due."""
     terms = standing.plan.terms
     found = [Evidence(look.information, look.bound) for look in standing.looks]
     spent = standing.looks[-1].spent if standing.looks else 0.0
     before = found[-1].information if found else 0.0
-    left = max(0, terms.looks - len(found)) if before < 1 else 0
+    left = 0 if decided(standing) or before >= 1 else max(0, terms.looks - len(found))
     for number in range(1, left + 1):
         fraction = before + (1 - before) * number / left
         now = spent_alpha(fraction, alpha=terms.alpha, family=terms.spending)

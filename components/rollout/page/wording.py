@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 
+from components.rollout.page.history import decided
 from components.rollout.standing import Standing, State
 
 _HALVES = frozenset({State.RAMP, State.PROMOTING})
@@ -56,7 +57,7 @@ def arms(standing: Standing) -> list[tuple[str, str, str]]:
 def next_look(standing: Standing) -> str:
     """As `components.rollout.promotion.look_due` has it."""
     terms, looks = standing.plan.terms, standing.looks
-    if standing.final or _at(standing) in (State.PROMOTING, State.WATCH, State.ROLLING_BACK):
+    if decided(standing):
         return "none, it is decided"
     if _at(standing) is not State.RAMP or standing.stage < len(terms.stages) - 1:
         return f"at the last stage, {terms.stages[-1]:.0%} in each arm"
