@@ -31,7 +31,7 @@ _APPROVAL = f"ti.xcom_pull(task_ids='tick')['{APPROVAL}']"
 _FACTS = """\
 {% for name, value in dag_run.conf.facts.items() %}- **{{ name }}**: {{ value }}
 {% endfor %}
-Its gates said: {{ dag_run.conf.reason }}
+Why it was queued: {{ dag_run.conf.get('gates', '') }}
 
 *Approve* lets the first users meet it. *Abort* ends the rollout; the champion stays. The answer is an event with your name.
 """

@@ -25,7 +25,7 @@ def write_report(path: Path, store: RolloutStore, model: str, report: Report, *,
         "problems": report.problems,
         "active": _facts(active),
         "queued": _facts(queued),
-        "approval": _approval(queued) if queued and queued.state is State.AWAIT_APPROVAL else None,
+        "approval": _approval(queued, store) if queued and queued.state is State.AWAIT_APPROVAL else None,
     }
     write_atomically(path, json.dumps(content).encode())
 
@@ -43,7 +43,7 @@ def _facts(standing: Standing | None) -> dict[str, Any] | None:
     }
 
 
-def _approval(standing: Standing) -> dict[str, Any]:
+def _approval(standing: Standing, store: RolloutStore) -> dict[str, Any]:
     """What somebody must know who says yes or no."""
     terms = standing.plan.terms
     margins = [
@@ -52,13 +52,15 @@ def _approval(standing: Standing) -> dict[str, Any]:
     ]
     stages = ", ".join(f"{share:.0%}" for share in terms.stages)
     return {
-        **(_facts(standing) or {}),
+        "rollout": standing.id,
         "model": standing.model,
+        "challenger": standing.challenger,
+        "gates": store.events(standing.id)[0].reason,
         "facts": {
             "candidate": f"version {standing.challenger} of {standing.model}",
             "champion": f"version {standing.champion}",
             "kind": str(terms.kind),
-            "queued": f"{standing.entered:%Y-%m-%d %H:%M} UTC",
+            "waits since": f"{standing.entered:%Y-%m-%d %H:%M} UTC",
             "shadow": f"{terms.shadow_hours:g} h",
             "stages": f"{stages} of all users in each arm, {terms.stage_hours:g} h each at least",
             "margins": "; ".join(margins),
