@@ -5,6 +5,7 @@
     POST /v1/models/shop:decide        {"context": {"user_id": "u7"}, "candidates": [{"item_id": "i1"}, …], "count": 10}
     POST /v1/models/shop:predict, /v2/models/shop/infer        as `components.serving`
     POST /v1/outcomes                  {"outcomes": [{"outcome_id": "c1", "decision_id": "…", "name": "clicked", "value": 1}]}
+    GET  /rollouts, /rollouts/ID       the page for people
     GET  /rollout, /metrics, /v2/health/live, /v2/health/ready
 
 docs/gateway.md tells what it logs, and what it does when something is down.

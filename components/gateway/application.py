@@ -20,6 +20,7 @@ from components.gateway.lineup import Lineup, Served
 from components.gateway.lists import draw, read_request, reorder
 from components.gateway.measures import RolloutMeasures
 from components.gateway.outcomes import micros, read_outcomes
+from components.gateway.rollouts import RolloutPages
 from components.gateway.routing import Read, Routed, Router
 from components.gateway.watching import SplitWatch
 from components.serving.application import SERVER_METADATA
@@ -48,6 +49,7 @@ class Application:
         }
         self._posts = {"/v1/outcomes": Route("outcomes", self._outcomes)}
         frame.routes = {"GET": self._gets, "POST": self._posts}
+        frame.find = RolloutPages().find
         frame.described = "no model is loaded yet"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

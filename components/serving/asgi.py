@@ -83,6 +83,8 @@ class Frame:
     routes: Routes = field(default_factory=dict)
     draining: bool = False
     traffic: Traffic = field(default_factory=Traffic)
+    find: Callable[[str, str], Route | None] = lambda method, path: None
+    """Asked with method and path when `routes` has none, so that known paths cost nothing more."""
 
     def __post_init__(self) -> None:
         self._ids, self._prefix = count(), token_hex(6)
@@ -137,6 +139,8 @@ class Frame:
     def _route(self, method: str, path: str) -> Route:
         if route := self.routes.get(method, {}).get(path):
             return route
+        if found := self.find(method, path):
+            return found
         allowed = ", ".join(known for known, routes in self.routes.items() if path in routes)
         if allowed:
             raise HttpError(405, f"the method must be {allowed}. Received: {method[:20]}", (b"allow", allowed.encode()))
