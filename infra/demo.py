@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from infra.demo_summary import DayResult, read_day, render
 from infra.live_shop import PIPELINE, LiveShop
-from infra.services.airflow_api import AirflowAnswer, AirflowApi
+from infra.services.airflow_api import AirflowAnswer, AirflowApi, patiently
 from infra.services.configuration import Configuration
 from infra.services.credentials import AIRFLOW_USER, Services
 from infra.services.lifecycle import bring_up
@@ -40,12 +40,12 @@ DAG_PATIENCE_SECS = 180.0
 """The DAG processor looks for new manifests every 10 s, and is slow while everything starts."""
 SILENCE_SECS = 20.0
 """After so long without news the running nodes are named, so that nobody thinks it hangs."""
-API_PATIENCE_SECS = 180.0
-"""An api-server that was killed is back in well under a minute."""
 DAYS = 4
 QUIET_VISITS = 4000
 """Of the day that nobody is rolled out on: enough to learn from."""
 QUIET_HOURS = (0, 12)
+LEARNED_ROWS = 60_000
+"""Of a day with a rollout, which has four times as many."""
 ROLLOUT_HOURS = (0, 1, 4, 7, 10, 13, 16, 19, 22, 23)
 """When ticks come: `shadow_hours`, then every `stage_hours`; gateways wait no longer than `ttl_secs`."""
 
@@ -81,10 +81,10 @@ class Demo:
             services, _ = bring_up(self.configuration, report=self._tell)
             for line in data.result():
                 self._tell(line)
-        shop = LiveShop(self.configuration, report=self._tell, visits=self.visits)
         with AirflowApi(
             self.configuration.airflow_url, user=AIRFLOW_USER, password=services.secrets.airflow_password
         ) as api:
+            shop = LiveShop(self.configuration, report=self._tell, api=api, visits=self.visits)
             retrains = Retrains(api, settings=self.configuration.settings, report=self.report)
             self._tell(f"{DAG}: waiting for Airflow to see it")
             retrains.wait_for_dag()
@@ -107,7 +107,7 @@ class Demo:
         shop.pass_day(good, hours=ROLLOUT_HOURS)
         shop.write_training_day(good)
         shop.spoil(good)
-        results.append(self._retrain(retrains, good))
+        results.append(self._retrain(retrains, good, rows_limit=LEARNED_ROWS))
         self._queue(shop, results[-1], bad)
         shop.pass_day(bad, hours=ROLLOUT_HOURS, until_final=True)
         return results
@@ -142,9 +142,9 @@ class Demo:
             raise DaybreakError(f"`python -m {' '.join(command)}` ended with {done.returncode}:\n{end}")
         return done.stdout.strip().splitlines()
 
-    def _retrain(self, retrains: Retrains, day: str) -> DayResult:
+    def _retrain(self, retrains: Retrains, day: str, *, rows_limit: int = 0) -> DayResult:
         self._tell(f"{day}: retrain")
-        result = retrains.run(day)
+        result = retrains.run(day, rows_limit=rows_limit)
         self._tell(f"{day}: {result.headline}")
         return result
 
@@ -199,10 +199,10 @@ class Retrains:
             raise
         return True
 
-    def run(self, day: str) -> DayResult:
+    def run(self, day: str, *, rows_limit: int = 0) -> DayResult:
         """Triggers the day and follows its nodes to the end."""
         airflow_run = f"demo__{day}__{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}"
-        body = {"dag_run_id": airflow_run, "logical_date": None, "conf": {"day": day}}
+        body = {"dag_run_id": airflow_run, "logical_date": None, "conf": {"day": day, "rows_limit": rows_limit}}
         patiently(lambda: self._trigger(body))
         state = self._follow(day, airflow_run)
         return read_day(self._settings, PIPELINE, day=day, run_id=run_id(day, airflow_run), airflow_state=state)
@@ -253,18 +253,3 @@ class Retrains:
 def run_id(day: str, airflow_run: str) -> str:
     """What the node operator calls the run of a DAG run."""
     return f"{PIPELINE}-{day}-{hashlib.sha256(airflow_run.encode()).hexdigest()[:8]}"
-
-
-def patiently(question: Callable[[], Any], *, patience_secs: float = API_PATIENCE_SECS) -> Any:
-    """Asks again while the api-server is being restarted."""
-    deadline = time.monotonic() + patience_secs
-    while True:
-        try:
-            return question()
-        except AirflowAnswer as answer:
-            if answer.status < 500 or time.monotonic() > deadline:
-                raise
-        except DaybreakError as error:
-            if not error.retryable or time.monotonic() > deadline:
-                raise
-        time.sleep(POLL_SECS)

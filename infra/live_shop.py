@@ -1,6 +1,6 @@
 """What the demo does with a served shop: simulated traffic, ticks, and the training day that comes of its log.
 
-shop = LiveShop(configuration, report=print)
+shop = LiveShop(configuration, report=print, api=api)
 shop.open("2026-01-06")                 # the gateway serves the champion
 shop.pass_day("2026-01-06", hours=(0, 12))
 shop.write_training_day("2026-01-06")
@@ -14,17 +14,22 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 
+from infra.services.airflow_api import AirflowAnswer, AirflowApi, patiently
 from infra.services.configuration import Configuration
 from infra.services.lifecycle import bring_up
 from pipelines.errors import DaybreakError, TransientError
 
 PIPELINE = "shop"
+ROLLOUT_DAG = f"daybreak_{PIPELINE}_rollout"
+TICK_SECS = 600.0
 FINAL = frozenset({"promoted", "rolled_back", "inconclusive", "superseded"})
 NEW_SPLIT_SECS = 120.0
 """A gateway looks at the document every second, and loads a model in a few."""
@@ -38,6 +43,8 @@ Report = Callable[[str], None]
 class LiveShop:
     configuration: Configuration
     report: Report
+    api: AirflowApi | None = None
+    """None: ticks are commands instead of runs of Airflow's DAG."""
     visits: int = 24_000
     """A day."""
     states: dict[str, str] = field(default_factory=dict)
@@ -67,8 +74,8 @@ class LiveShop:
         return list(self.states.values())[-1] if self.states else ""
 
     def tick(self, day: str, hour: int) -> None:
-        """Whoever drives ticks in this installation: here the command, at the simulated time."""
-        for line in self._daybreak("ticks", "rollout", "tick", PIPELINE, "--now", _time(day, hour), may_fail=True):
+        """At the simulated time."""
+        for line in self._tick_in_airflow(day, hour) if self.api else self._tick_here(day, hour):
             found = _STATE.match(line)
             if found:
                 self.states[found["rollout"]] = found["state"]
@@ -76,6 +83,38 @@ class LiveShop:
                     f"{_time(day, hour)}  {found['rollout']} {found['state'].replace('_', ' ')}: {found['reason']}"
                 )
         self._wait_for_split()
+
+    def _tick_here(self, day: str, hour: int) -> list[str]:
+        return self._daybreak("ticks", "rollout", "tick", PIPELINE, "--now", _time(day, hour), may_fail=True)
+
+    def _tick_in_airflow(self, day: str, hour: int) -> list[str]:
+        """What the tick of a run of the rollout's DAG reports."""
+        assert self.api is not None
+        api, began = self.api, time.monotonic()
+        now = _time(day, hour)
+        run = {"dag_run_id": f"demo__{now}", "logical_date": None, "conf": {"now": f"{now}:00Z"}}
+        path = f"/dags/{ROLLOUT_DAG}/dagRuns"
+        patiently(lambda: self._trigger(path, run))
+        path = f"{path}/{quote(str(run['dag_run_id']), safe='')}"
+        while patiently(lambda: api.get(path))["state"] not in ("success", "failed"):
+            if time.monotonic() - began > TICK_SECS:
+                raise TransientError(
+                    f"the tick of {now} did not end within {TICK_SECS:g} s",
+                    fix=f"see the run demo__{now} of {ROLLOUT_DAG} in Airflow",
+                )
+            time.sleep(_POLL_SECS)
+        self.secs["ticks"] = self.secs.get("ticks", 0.0) + time.monotonic() - began
+        found = patiently(lambda: api.get(f"{path}/taskInstances/tick/xcomEntries/return_value"))["value"]
+        report = json.loads(found) if isinstance(found, str) else found
+        return [*report["lines"], *report["problems"]]
+
+    def _trigger(self, path: str, run: Mapping[str, Any]) -> None:
+        assert self.api is not None
+        try:
+            self.api.post(path, run)
+        except AirflowAnswer as answer:
+            if answer.status != 409:  # an earlier try was heard after all
+                raise
 
     def write_training_day(self, day: str) -> None:
         for line in self._ml("join", "components.join", "day", PIPELINE, "--day", day):

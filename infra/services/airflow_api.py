@@ -7,7 +7,7 @@ with AirflowApi("http://127.0.0.1:8080", user="admin", password="…") as api:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +17,9 @@ from pipelines.errors import DaybreakError, TransientError
 
 TRIES = 4
 TIMEOUT_SECS = 30.0
+PATIENCE_SECS = 180.0
+"""An api-server that was killed is back in well under a minute."""
+_PAUSE_SECS = 1.0
 
 
 class AirflowAnswer(DaybreakError):
@@ -83,3 +86,18 @@ class AirflowApi:
     def _sign_in(self) -> None:
         answer = self._http.post("/auth/token", json=self._login).raise_for_status()
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def patiently(question: Callable[[], Any], *, patience_secs: float = PATIENCE_SECS) -> Any:
+    """Asks again while the api-server is being restarted."""
+    deadline = time.monotonic() + patience_secs
+    while True:
+        try:
+            return question()
+        except AirflowAnswer as answer:
+            if answer.status < 500 or time.monotonic() > deadline:
+                raise
+        except DaybreakError as error:
+            if not error.retryable or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_SECS)
