@@ -27,7 +27,17 @@ from components.assignment.split import Experiment, Model, Split, write_split
 from pipelines.settings import REPOSITORY
 from tests.benchmarks.report import FOLDER, write_report
 from tests.benchmarks.serving_peers.environments import build, version_of
-from tests.benchmarks.serving_peers.figures import Rounds, figures_of, notes_of, print_rounds, tables_of
+from tests.benchmarks.serving_peers.figures import (
+    BARE,
+    GATEWAY,
+    NO_ROLLOUT,
+    SHADOW,
+    Rounds,
+    figures_of,
+    notes_of,
+    print_rounds,
+    tables_of,
+)
 from tests.benchmarks.serving_peers.peers import PEERS, SIDES, Peer, Setup
 from tests.benchmarks.serving_peers.servers import NotStarted, Server
 
@@ -36,9 +46,9 @@ ROWS = 300
 PREDICT = "/v1/models/shop:predict"
 EXPERIMENT = Experiment("shop-17", "7", 0.5)
 OURS = {
-    "gateway": EXPERIMENT,
-    "gateway, no rollout": None,
-    "gateway, shadow": Experiment("shop-17", "7", 0.5, shadow=True),
+    GATEWAY: EXPERIMENT,
+    NO_ROLLOUT: None,
+    SHADOW: Experiment("shop-17", "7", 0.5, shadow=True),
 }
 ENGINES = ("signature", "session")
 
@@ -107,21 +117,33 @@ def _measure_all(
 ) -> Rounds:
     servers = _start_ours(folder, model, rows)
     try:
-        truth = [server.wait_ready() for server in servers][0]
         for peer in options.peers:
             try:
                 programs = build(peer, options.environments.absolute())
                 versions[peer.distribution] = version_of(peer, programs)
-                servers.append(server := _start_peer(peer, programs, folder, model, rows, engine))
-                if not math.isclose(server.wait_ready(), truth, rel_tol=1e-4):
-                    raise NotStarted("its prediction is another one")
-            except (NotStarted, subprocess.CalledProcessError) as error:
-                missing[peer.name] = str(getattr(error, "stderr", "") or error)[-400:]
-        up = [server for server in servers if server.name not in missing]
+                servers.append(_start_peer(peer, programs, folder, model, rows, engine))
+            except subprocess.CalledProcessError as error:
+                missing[peer.name] = str(error.stderr)[-400:]
+        up = _ready(servers, missing)
         return _measure(up, rounds=options.rounds, seconds=options.seconds)
     finally:
         for server in servers:
             server.end()
+
+
+def _ready(servers: Sequence[Server], missing: dict[str, str]) -> list[Server]:
+    """Those that predict what the first one does."""
+    truth, found = servers[0].wait_ready(), []
+    for server in servers:
+        try:
+            if not math.isclose(server.wait_ready(), truth, rel_tol=1e-4):
+                raise NotStarted("its prediction is another one")
+            found.append(server)
+        except NotStarted as error:
+            if server.name in (BARE, *OURS):
+                raise
+            missing[server.name] = str(error)
+    return found
 
 
 def _measure(servers: Sequence[Server], *, rounds: int, seconds: float) -> Rounds:
@@ -135,7 +157,7 @@ def _measure(servers: Sequence[Server], *, rounds: int, seconds: float) -> Round
 
 
 def _start_ours(folder: Path, model: Path, rows: Sequence[Mapping[str, Any]]) -> list[Server]:
-    commands = {"bare": ["components.serving", "--model", str(model), "--name", "shop"]}
+    commands = {BARE: ["components.serving", "--model", str(model), "--name", "shop"]}
     models = (Model("6", str(model)), Model("7", str(model)))
     for name, experiment in OURS.items():
         own = _folder(folder, name)
@@ -157,8 +179,10 @@ def _start_peer(
 ) -> Server:
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "BENTOML_DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0"}
     found = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(SIDES)}
-    environment = os.environ | quiet | found | {"BENCH_MODEL": str(model), "BENCH_ENGINE": engine}
-    setup = Setup(programs, _folder(folder, peer.distribution), _free_port(), environment)
+    own = _folder(folder, peer.distribution)
+    # Some keep files in the home folder.
+    environment = os.environ | quiet | found | {"BENCH_MODEL": str(model), "BENCH_ENGINE": engine, "HOME": str(own)}
+    setup = Setup(programs, own, _free_port(), environment)
     peer.prepare(setup)
     return Server(
         peer.name,

@@ -23,7 +23,9 @@ def build(peer: Peer, environments: Path) -> Path:
         _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
         tensorflow = f"tensorflow-cpu=={importlib.metadata.version('tensorflow')}"
         python = str(folder / "bin" / "python")
-        _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, tensorflow, peer.requirement])
+        _run(
+            [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, tensorflow, *peer.requirements]
+        )
         finished.touch()
     return folder / "bin"
 

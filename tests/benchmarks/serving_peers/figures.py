@@ -28,7 +28,8 @@ def figures_of(rounds: Rounds) -> dict[str, Figure]:
         figures[f"p50, {said}"] = _figure(rounds, "p50_us", clients, unit="us")
         figures[f"p99, {said}"] = _figure(rounds, "p99_us", clients, unit="us", goal=tails)
         added = [
-            ours.p50_us - bare.p50_us for ours, bare in zip(rounds[GATEWAY, clients], rounds[BARE, clients], strict=True)
+            ours.p50_us - bare.p50_us
+            for ours, bare in zip(rounds[GATEWAY, clients], rounds[BARE, clients], strict=True)
         ]
         figures[f"the gateway adds to the bare server's p50, {said}"] = Figure("us", added, goal=ADDED_US)
         figures[f"p99 with a mirrored challenger, {said}"] = Figure(

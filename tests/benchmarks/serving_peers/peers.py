@@ -1,7 +1,7 @@
 """The peers: what each needs, how it is started, and how it wants a row. Each as its own quick start says, with its defaults.
 
-    peer = PEERS[0]
-    peer.prepare(setup), peer.command(setup), peer.body(row)
+peer = PEERS[0]
+peer.prepare(setup), peer.command(setup), peer.body(row)
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def _nothing(setup: Setup) -> None:
 @dataclass(frozen=True)
 class Peer:
     name: str
-    requirement: str
+    requirements: Sequence[str]
+    """The first is the peer's own."""
     command: Callable[[Setup], Sequence[str]]
     path: str
     body: Callable[[Row], Any]
@@ -44,7 +45,7 @@ class Peer:
 
     @property
     def distribution(self) -> str:
-        return self.requirement.split("[")[0]
+        return self.requirements[0].split("[")[0]
 
 
 def _instances(row: Row) -> Any:
@@ -90,7 +91,7 @@ def _serve_bentoml(setup: Setup) -> list[str]:
 PEERS = (
     Peer(
         "mlflow models serve",
-        "mlflow",
+        ("mlflow",),
         _serve_mlflow,
         "/invocations",
         _records,
@@ -99,7 +100,7 @@ PEERS = (
     ),
     Peer(
         "MLServer",
-        "mlserver",
+        ("mlserver", "uvloop<0.22"),  # with a later one its workers find no event loop (1.7.1)
         lambda setup: [str(setup.bin / "mlserver"), "start", str(setup.folder)],
         "/v2/models/clicks/infer",
         _tensors,
@@ -107,11 +108,16 @@ PEERS = (
         _write_for_mlserver,
     ),
     Peer(
-        "BentoML", "bentoml", _serve_bentoml, "/predict", _instances, "a service of one API, one worker, without batching"
+        "BentoML",
+        ("bentoml",),
+        _serve_bentoml,
+        "/predict",
+        _instances,
+        "a service of one API, one worker, without batching",
     ),
     Peer(
         "LitServe",
-        "litserve",
+        ("litserve",),
         lambda setup: [str(setup.bin / "python"), str(SIDES / "litserve_app.py"), str(setup.port)],
         "/predict",
         _instances,
@@ -119,7 +125,7 @@ PEERS = (
     ),
     Peer(
         "Ray Serve",
-        "ray[serve]",
+        ("ray[serve]",),
         lambda setup: [str(setup.bin / "python"), str(SIDES / "ray_app.py"), str(setup.port), str(setup.folder)],
         "/",
         _instances,

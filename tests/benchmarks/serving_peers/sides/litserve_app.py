@@ -13,15 +13,18 @@ class Clicks(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.scorer = Scorer()
 
-    def decode_request(self, request: Any) -> Any:
+    # An annotation would be taken for the body's form.
+    def decode_request(self, request):  # type: ignore[no-untyped-def]
         return request["instances"]
 
     def predict(self, rows: Any) -> Any:
         return self.scorer(rows)
 
-    def encode_response(self, predictions: Any) -> Any:
+    def encode_response(self, predictions):  # type: ignore[no-untyped-def]
         return {"predictions": predictions}
 
 
 if __name__ == "__main__":
-    litserve.LitServer(Clicks(), accelerator="cpu").run(port=int(sys.argv[1]), host="127.0.0.1", generate_client_file=False)
+    litserve.LitServer(Clicks(), accelerator="cpu").run(
+        port=int(sys.argv[1]), host="127.0.0.1", generate_client_file=False
+    )

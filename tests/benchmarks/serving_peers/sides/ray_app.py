@@ -21,8 +21,6 @@ class Clicks:
         return {"predictions": self.scorer((await request.json())["instances"])}
 
 
-
-
 if __name__ == "__main__":
     ray.init(include_dashboard=False, _temp_dir=sys.argv[2])
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})

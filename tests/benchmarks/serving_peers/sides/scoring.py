@@ -49,9 +49,7 @@ def _session(path: str) -> Any:
         meta = tf.compat.v1.saved_model.load(session, ["serve"], path)
     signature = meta.signature_def[COLUMNS]
     kinds = {name: tf.as_dtype(info.dtype).as_numpy_dtype for name, info in signature.inputs.items()}
-    options = tf.compat.v1.RunOptions(inter_op_thread_pool=-1)
-    callable_options = _callable_options(signature, options)
-    function = session._make_callable_from_options(callable_options)
+    function = session._make_callable_from_options(_in_this_thread(signature))
 
     def call(rows: Rows) -> list[list[float]]:
         arrays = [_array(_values(rows, name), kind) for name, kind in kinds.items()]
@@ -60,10 +58,11 @@ def _session(path: str) -> Any:
     return call
 
 
-def _callable_options(signature: Any, run_options: Any) -> Any:
+def _in_this_thread(signature: Any) -> Any:
     from tensorflow.core.protobuf import config_pb2
 
-    options = config_pb2.CallableOptions(run_options=run_options)
+    options = config_pb2.CallableOptions()
+    options.run_options.inter_op_thread_pool = -1
     options.feed.extend(info.name for info in signature.inputs.values())
     options.fetch.append(signature.outputs[OUTPUT].name)
     return options
