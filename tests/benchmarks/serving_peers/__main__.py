@@ -178,6 +178,8 @@ def _start_peer(
     peer: Peer, programs: Path, folder: Path, model: Path, rows: Sequence[Mapping[str, Any]], engine: str
 ) -> Server:
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "BENTOML_DO_NOT_TRACK": "true", "RAY_USAGE_STATS_ENABLED": "0"}
+    # On a busy machine Ray gives up too early.
+    quiet |= {"RAY_raylet_start_wait_time_s": "120"}
     found = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(SIDES)}
     own = _folder(folder, peer.distribution)
     # Some keep files in the home folder.
