@@ -71,6 +71,7 @@ bench: env ## Measure, for more than an hour; writes docs/benchmarks/*.json and 
 	@.venvs/ml/bin/python -m tests.benchmarks.chain
 	@.venvs/ml/bin/python -m tests.benchmarks.data_plane
 	@.venvs/ml/bin/python -m tests.benchmarks.gates
+	@.venvs/ml/bin/python -m tests.benchmarks.serving_peers
 	@.venvs/ml/bin/python -m tests.benchmarks.capacity
 
 doctor: ## Say what this machine lacks, and how to mend it

@@ -34,6 +34,7 @@ from pipelines.errors import ResourceError, SpecError, one_line
 from pipelines.settings import REPOSITORY
 
 FLUSH_SECS = 0.05
+ROTATE_SECS = 60.0
 RETRY_SECS = 1.0
 """After the disk refused."""
 FRAME = 256
@@ -79,7 +80,7 @@ class Log:
         *,
         gateway: str,
         capacity_rows: int = 200_000,
-        rotate_secs: float = 60,
+        rotate_secs: float = ROTATE_SECS,
         rotate_rows: int = 100_000,
     ) -> None:
         self._folder = folder.absolute()

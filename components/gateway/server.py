@@ -14,7 +14,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.exposures.log import Log
+from components.exposures.log import ROTATE_SECS, Log
 from components.gateway.application import Application
 from components.gateway.clock import Clock
 from components.gateway.routing import DEADLINE_SECS, Router
@@ -33,12 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", default=f"{socket.gethostname()}-{os.getpid()}", help="of this gateway, in the log")
     parser.add_argument("--simulated-clock", action="store_true", help="the time is that of x-simulated-time")
     parser.add_argument("--deadline-ms", default=DEADLINE_SECS * 1000, type=float, help="then the champion answers")
+    parser.add_argument("--rotate-secs", default=ROTATE_SECS, type=float, help="between two files of the log")
     parser.add_argument("--poll-secs", default=POLL_SECS, type=float, help="between two looks at the split document")
     return run_main("gateway", parser.parse_args(arguments), _serve)
 
 
 def _serve(options: argparse.Namespace) -> None:
-    log = Log(options.log, gateway=options.name)
+    log = Log(options.log, gateway=options.name, rotate_secs=options.rotate_secs)
     deadline_secs = options.deadline_ms / 1000
     # Ids must never come twice, so they do not rest on a name that somebody gave.
     router = Router(log, secrets.token_hex(8), Shadow(log, deadline_secs=deadline_secs), deadline_secs)

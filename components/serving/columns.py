@@ -9,7 +9,7 @@ Both orders of fields are that of `columns`, so that a row is a tuple of values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -75,10 +75,19 @@ def _row_values(column: Column) -> Any:
 
 def values_of(column: Column, value: Any, *, padded: bool = False) -> list[Any]:
     """The values that a row has of a column, flat, texts as bytes; without padding where the client pads."""
-    values = [_plain(item) for item in _flat(value)]
+    values = _plain_values(value if type(value) is list else [value])
     if padded and column.shape is None:
         return [item for item in values if item != PADDING[column.kind]]
     return values
+
+
+def _plain_values(values: Sequence[Any]) -> list[Any]:
+    """Flat, texts as bytes."""
+    kinds = set(map(type, values))
+    # The usual ones without a Python call for each value: a quarter of what a list of 40 candidates takes.
+    if kinds == {str}:
+        return list(map(str.encode, values))
+    return list(values) if kinds <= {int, float} else [_plain(item) for item in _flat(list(values))]
 
 
 def _flat(value: Any) -> Iterator[Any]:
@@ -112,17 +121,15 @@ def to_arrays(columns: Sequence[Column], rows: Sequence[Struct]) -> list[npt.NDA
 
 def _dense(column: Column, values: Sequence[Any]) -> npt.NDArray[Any]:
     assert column.shape is not None
-    flat: Iterable[Any] = values
-    if column.shape != (1,) or any(type(value) is list for value in values):
-        flat = _flat(list(values))
-    if column.kind == "text":
-        flat = map(_plain, flat)
-    return np.array(list(flat), _DTYPES[column.kind]).reshape(len(values), *column.shape)
+    return np.array(_plain_values(values), _DTYPES[column.kind]).reshape(len(values), *column.shape)
 
 
 def _padded(column: Column, values: Sequence[Any]) -> npt.NDArray[Any]:
     padding = PADDING[column.kind]
-    lists = [values_of(column, value) for value in values]
+    if set(map(type, values)) <= {str, int, float}:
+        lists = [[value] for value in _plain_values(values)]
+    else:
+        lists = [values_of(column, value) for value in values]
     if any(padding in found for found in lists):
         raise AmbiguousError(f"{column.name!r} holds a value that also means padding")
     width = max(1, *map(len, lists)) if len(lists) > 1 else max(1, len(lists[0]))

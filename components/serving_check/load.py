@@ -45,7 +45,7 @@ class Load:
     """Of each window of the measured time."""
 
 
-class _Client(asyncio.Protocol):
+class Client(asyncio.Protocol):
     """One connection; `answer` is done when the response to the last request is whole."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class _Run:
 
     async def _client(self, number: int) -> None:
         try:
-            _, client = await asyncio.get_running_loop().create_connection(_Client, "127.0.0.1", self._port)
+            _, client = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", self._port)
             for request in islice(cycle(self._requests), number, None):
                 sent = time.perf_counter()
                 if sent >= self._end:
@@ -147,13 +147,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.parent:
         die_with(options.parent)
-    requests = [_request(options.path, body.encode()) for body in json.loads(options.bodies.read_text())]
+    requests = [request_bytes(options.path, body.encode()) for body in json.loads(options.bodies.read_text())]
     run = _Run(options.port, requests, seconds=options.seconds, warmup=options.warmup)
     print(json.dumps(asdict(uvloop.run(run(options.clients)))))
     return 0
 
 
-def _request(path: str, body: bytes) -> bytes:
+def request_bytes(path: str, body: bytes) -> bytes:
     head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 

@@ -111,7 +111,9 @@ def _machine() -> dict[str, Any]:
 
 def render(folder: Path = FOLDER) -> str:
     """The page, from all reports of the folder."""
-    reports = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    # Others than benchmarks keep tables there too, with a page of their own.
+    reports = [report for report in found if "figures" in report]
     lines = [
         "# Benchmarks",
         "",

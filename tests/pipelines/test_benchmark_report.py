@@ -23,6 +23,7 @@ def test_ratios_and_goals() -> None:
 
 
 def test_one_page_shows_all_reports(tmp_path: Path) -> None:
+    (tmp_path / "rollout.json").write_text('{"a table": "of another page"}')
     for name in ("chain", "training"):
         figures = {"wall": Figure(unit="s", ours=[1.0], peers={"stock": [2.0]}, goal={"stock": 0.6})}
         path = write_report(name, figures=figures, command="make bench", versions={"tfx": "1"}, folder=tmp_path)
