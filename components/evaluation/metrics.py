@@ -128,6 +128,28 @@ def read_calibration(sums: Sums, models: Sequence[str]) -> dict[str, list[tuple[
     return curves
 
 
+class ClassShare(NamedTuple):
+    """Of one class against the rest, for one model."""
+
+    label: float
+    """Share of the rows with this label, ..."""
+    prediction: float
+    """... and its mean probability."""
+    auc: float
+    """NaN where the class has no row, or no other has."""
+
+
+def read_classes(sums: Sums, models: Sequence[str]) -> dict[str, list[ClassShare]]:
+    """In the order of classes, by model, of the first slice."""
+    rows, labels = sums.rows[0], sums.labels[0, classes.IN_CLASSES + 1 :]
+    found = {}
+    for model, name in enumerate(models):
+        predictions = sums.models[0, model, -sums.outputs :]
+        aucs = [_auc(*histogram(sums, 0, model * sums.outputs + output)) for output in range(sums.outputs)]
+        found[name] = [ClassShare(*each) for each in zip(labels / rows, predictions / rows, aucs, strict=True)]
+    return found
+
+
 def read_roc(sums: Sums, models: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
     """False and true positive rates by falling threshold, by model, of the first slice; none without both classes."""
     curves = {}
