@@ -69,14 +69,17 @@ def _known(metric: str) -> str:
 def require_metrics(metrics: Iterable[str], *, classes: int | None, place: str) -> None:
     """Raises `ValueError` for metrics that a model of so many classes (None: of one output) does not have."""
     unfit = [metric for metric in metrics if not _fits(metric, classes)]
-    if unfit and classes is None:
-        raise ValueError(f"{place}: {bounded(unfit)} are of models of several classes; set `evaluate.classes` to how many")
-    if unfit:
+    if not unfit:
+        return
+    if classes is None:
         raise ValueError(
-            f"{place}: a model of {classes} classes has {', '.join(CLASS_METRICS)}, `accuracy@N` (N below {classes}), "
-            f"`auc@C` and `calibration@C` (C from 0 to {classes - 1}). Received: {bounded(unfit)}; "
-            "name those, or remove `evaluate.classes`"
+            f"{place}: {bounded(unfit)} are of models of several classes; set `evaluate.classes` to how many"
         )
+    raise ValueError(
+        f"{place}: a model of {classes} classes has {', '.join(CLASS_METRICS)}, `accuracy@N` (N below {classes}), "
+        f"`auc@C` and `calibration@C` (C from 0 to {classes - 1}). Received: {bounded(unfit)}; "
+        "name those, or remove `evaluate.classes`"
+    )
 
 
 def _fits(metric: str, classes: int | None) -> bool:

@@ -125,6 +125,7 @@ def test_the_evaluation_is_that_of_scikit_learn_and_is_readable(trained: Trained
     [path] = scored_paths(tmp_path / "evaluation" / SCORED)
     batch = read_scored(path)
     labels, [scores] = batch.column(LABEL).to_numpy(), predictions_of_models(batch, ["candidate"])
+    scores /= scores.sum(axis=1, keepdims=True)
     readable = tmp_path / "evaluation" / "readable"
     table = json.loads((readable / "slices.json").read_text())
     overall = dict(zip(table["columns"], table["data"][0], strict=True))

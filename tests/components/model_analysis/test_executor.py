@@ -20,8 +20,8 @@ from components.model_analysis.viewers import read_metrics
 from pipelines.errors import DataError
 from pipelines.spec import Evaluate
 from tests.components.evaluation.conftest import BEAM_ARGS
-from tests.components.evaluation.test_classes import CLASSES, kinds
 from tests.components.evaluation.test_classes import ALL as CLASS_METRICS
+from tests.components.evaluation.test_classes import CLASSES, kinds
 from tests.components.evaluation.test_sums import scored
 
 SPEC = {"metrics": ["auc", "calibration", "precision@0.25"], "slices": [["city"]], "tfma_rows": 1000}
