@@ -81,7 +81,7 @@ class _Retrain:
         if spec.evaluate.tfma_rows:
             # Last: it decides nothing, and beside the serving check it would take cores from the latency measured there.
             last = next(reversed(self.nodes.values()))
-            analysed = {"metrics", "slices", "min_slice_rows", "tfma_rows"}
+            analysed = {"classes", "metrics", "slices", "min_slice_rows", "tfma_rows"}
             self.nodes["tfma"] = ModelAnalysis(
                 evaluation=self._out("evaluate", "evaluation"), evaluate=spec.evaluate.model_dump_json(include=analysed)
             )
@@ -209,6 +209,7 @@ class _Retrain:
                 learning=spec.learning.model_dump_json(),
                 label=self._label,
                 unit=self._unit,
+                classes=spec.evaluate.classes,
             ),
             "evaluate": Evaluate(
                 model=self._model,

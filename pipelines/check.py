@@ -8,6 +8,7 @@ All problems come at once, each with its place and its fix; the exit code is 78 
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 import tempfile
 import traceback
@@ -82,6 +83,14 @@ def check_model(spec: Spec, settings: Settings) -> None:
         raise SpecError(
             f"`build_model` must return a compiled keras.Model. Received: {type(model).__name__}",
             fix="call model.compile(optimizer=…, loss=…, metrics=[…]) before returning it",
+            place=f"pipelines.{spec.name}.model",
+        )
+    # Some models know their output only when they are called; then the evaluation says it.
+    shape, expected = getattr(model, "output_shape", None), spec.evaluate.classes or 1
+    if isinstance(shape, tuple) and None not in shape[1:] and (outputs := math.prod(shape[1:])) != expected:
+        raise SpecError(
+            f"the model must have as many outputs as `evaluate.classes`, and one without it: {expected}. Received: {outputs}",
+            fix="set `evaluate.classes` in pipeline.yaml, or end the model with Dense(classes, activation='softmax')",
             place=f"pipelines.{spec.name}.model",
         )
 

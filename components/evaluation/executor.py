@@ -119,6 +119,7 @@ def _scoring(input_dict: dict[str, list[Artifact]], evaluate: Evaluate, *, label
         label=label,
         unit=unit,
         slice_columns=sorted({column for keys in evaluate.slices for column in keys}),
+        outputs=evaluate.classes or 1,
     )
 
 

@@ -9,12 +9,13 @@ All but AUC are ratios of sums (some of a function of one), so that their influe
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from components.evaluation import classes
 from components.evaluation.slicing import Key
 from components.evaluation.sums import (
     ABSOLUTE,
@@ -32,7 +33,7 @@ from components.evaluation.sums import (
     Sums,
     predictions_of,
 )
-from pipelines.spec import METRICS, threshold_of
+from pipelines.spec import METRICS, number_of, threshold_of
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 OVERALL = "overall"
@@ -82,8 +83,20 @@ class Slice:
 
 
 def thresholds_of(metrics: Sequence[str]) -> list[float]:
-    """Those of `precision@0.5` and the like, sorted, each once."""
-    return sorted({found for name in metrics if (found := threshold_of(name)) is not None})
+    """Those of `precision@0.5` and the like, and the numbers of `accuracy@3`; sorted, each once."""
+    return sorted({found for name in metrics if (found := _counted_at(name)) is not None})
+
+
+def _counted_at(metric: str) -> float | None:
+    numbered = number_of(metric)
+    return numbered[1] if numbered and numbered[0] == "accuracy" else threshold_of(metric)
+
+
+def aucs_of(metrics: Sequence[str], outputs: int) -> dict[str, list[int]]:
+    """By metric the outputs whose AUC it is the mean of, each against the rest."""
+    found = {"auc": [0], "macro_auc": list(range(outputs))}
+    found |= {f"auc@{number}": [number] for number in range(outputs)}
+    return {name: found[name] for name in metrics if name in found}
 
 
 def read_table(
@@ -115,6 +128,28 @@ def read_calibration(sums: Sums, models: Sequence[str]) -> dict[str, list[tuple[
     return curves
 
 
+class ClassShare(NamedTuple):
+    """Of one class against the rest, for one model."""
+
+    label: float
+    """Share of the rows with this label, ..."""
+    prediction: float
+    """... and its mean probability."""
+    auc: float
+    """NaN where the class has no row, or no other has."""
+
+
+def read_classes(sums: Sums, models: Sequence[str]) -> dict[str, list[ClassShare]]:
+    """In the order of classes, by model, of the first slice."""
+    rows, labels = sums.rows[0], sums.labels[0, classes.IN_CLASSES + 1 :]
+    found = {}
+    for model, name in enumerate(models):
+        predictions = sums.models[0, model, -sums.outputs :]
+        aucs = [_auc(*histogram(sums, 0, model * sums.outputs + output)) for output in range(sums.outputs)]
+        found[name] = [ClassShare(*each) for each in zip(labels / rows, predictions / rows, aucs, strict=True)]
+    return found
+
+
 def read_roc(sums: Sums, models: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
     """False and true positive rates by falling threshold, by model, of the first slice; none without both classes."""
     curves = {}
@@ -127,6 +162,14 @@ def read_roc(sums: Sums, models: Sequence[str]) -> dict[str, tuple[Floats, Float
 
 def ratio(metric: str, of: Totals, whole: Totals, thresholds: Sequence[float]) -> tuple[Any, Any]:
     """Numerator and denominator, linear in `of`; `whole` is the slice itself, whose mean R squared is about."""
+    if metric == "categorical_crossentropy":
+        return of.model[classes.LOG_LOSS], of.rows
+    if (numbered := number_of(metric)) is not None:
+        name, number = numbered
+        if name == "accuracy":
+            return of.model[classes.PER_PREDICTION + list(thresholds).index(number)], of.rows
+        place = classes.PER_PREDICTION + len(thresholds) + number
+        return of.model[place], of.labels[classes.IN_CLASSES + 1 + number]
     if (threshold := threshold_of(metric)) is not None:
         place = PER_PREDICTION + 2 * list(thresholds).index(threshold)
         return of.model[place + 1], of.model[place] if metric.startswith("precision") else of.labels[LABEL]
@@ -152,16 +195,30 @@ def value_of(metric: str, found: float) -> tuple[float, float]:
 
 def _metrics(sums: Sums, number: int, model: int, wanted: Sequence[str]) -> dict[str, float]:
     totals = Totals(sums.rows[number], sums.labels[number], sums.models[number, model])
-    probabilities, binary = (part == totals.rows for part in (totals.model[IN_RANGE], totals.labels[BINARY]))
+    first, aucs, thresholds = model * sums.outputs, aucs_of(wanted, sums.outputs), thresholds_of(wanted)
     found = {}
-    for name in wanted:
-        kind = name.partition("@")[0]
-        if (kind in _OF_PROBABILITIES and not probabilities) or (kind in _OF_CLASSES and not binary):
-            continue
-        value = _auc(*histogram(sums, number, model)) if name == "auc" else _value(name, totals, thresholds_of(wanted))
+    for name in filter(_defined(totals, sums.outputs), wanted):
+        if name in aucs:
+            value = float(np.mean([_auc(*histogram(sums, number, first + output)) for output in aucs[name]]))
+        else:
+            value = _value(name, totals, thresholds)
         if math.isfinite(value):
             found[name] = value
     return found
+
+
+def _defined(totals: Totals, outputs: int) -> Callable[[str], bool]:
+    """Whether labels and predictions are what a metric is of."""
+    if outputs > 1:
+        of_classes = totals.labels[classes.IN_CLASSES] == totals.model[classes.IN_RANGE] == totals.rows
+        return lambda name: bool(of_classes)
+    probabilities, binary = (part == totals.rows for part in (totals.model[IN_RANGE], totals.labels[BINARY]))
+
+    def is_defined(name: str) -> bool:
+        kind = name.partition("@")[0]
+        return bool((kind not in _OF_PROBABILITIES or probabilities) and (kind not in _OF_CLASSES or binary))
+
+    return is_defined
 
 
 def _value(metric: str, totals: Totals, thresholds: Sequence[float]) -> float:
@@ -182,9 +239,9 @@ def _auc(negatives: Histogram, positives: Histogram) -> float:
     return float(positives.counts @ (below + up_to) / 2) / pairs if pairs else math.nan
 
 
-def histogram(sums: Sums, number: int, model: int) -> tuple[Histogram, Histogram]:
-    """Of the rows of label 0 and of label 1."""
-    first = (number * sums.models.shape[1] + model) * 2 * BINS
+def histogram(sums: Sums, number: int, curve: int) -> tuple[Histogram, Histogram]:
+    """Of the rows of label 0 and of label 1, or of another class and of the curve's."""
+    first = (number * sums.curves + curve) * 2 * BINS
     start, middle, stop = np.searchsorted(sums.places, (first, first + BINS, first + 2 * BINS))
     return (
         Histogram(sums.places[start:middle] - first, sums.counts[start:middle]),

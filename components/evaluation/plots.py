@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.metrics import CANDIDATE, CHAMPION, Slice, read_calibration, read_roc
+from components.evaluation.metrics import (
+    CANDIDATE,
+    CHAMPION,
+    ClassShare,
+    Slice,
+    read_calibration,
+    read_roc,
+)
 from components.evaluation.sums import Sums
 from components.evaluation.uncertainty import Uncertainty
 from components.inference.units import interval
@@ -58,6 +65,19 @@ def plot_calibration(path: Path, overall: Sums, models: Sequence[str]) -> None:
     for name, points in read_calibration(overall, models).items():
         merged = _merge(points)
         axes.plot([x for x, _ in merged], [y for _, y in merged], "o-", color=_COLORS[name], label=name, markersize=4)
+    axes.legend()
+    figure.savefig(path)
+
+
+def plot_shares(path: Path, found: Mapping[str, Sequence[ClassShare]]) -> None:
+    """A point for each class."""
+    figure, axes = _square("mean probability of a class", "share of its labels", diagonal="perfect")
+    for name, shares in found.items():
+        predictions, labels = [one.prediction for one in shares], [one.label for one in shares]
+        axes.plot(predictions, labels, "o", color=_COLORS[name], label=name, markersize=5)
+    largest = 1.1 * max(max(one.label, one.prediction) for shares in found.values() for one in shares)
+    axes.set_xlim(0, largest)
+    axes.set_ylim(0, largest)
     axes.legend()
     figure.savefig(path)
 

@@ -25,22 +25,21 @@ class Ranks:
         tables = [_influences(_histograms(part, slices)) for part, slices in zip(sums, chosen, strict=True)]
         self._table = np.concatenate(tables).astype(np.float32)
 
-    def influence(self, slices: Counts, model: int, is_positive: Counts, bins: Counts) -> Floats:
+    def influence(self, slices: Counts, curve: int, is_positive: Counts, bins: Counts) -> Floats:
         """`[rows]`; NaN where the slice has one class only."""
-        return np.asarray(self._table[slices, model, is_positive, bins // _COARSER], np.float64)
+        return np.asarray(self._table[slices, curve, is_positive, bins // _COARSER], np.float64)
 
 
 def _histograms(sums: Sums, chosen: Counts) -> Floats:
-    """`[chosen, models, 2, COARSE]`."""
-    models = sums.models.shape[1]
+    """`[chosen, curves, 2, COARSE]`."""
     places = np.full(len(sums.keys), -1)
     places[chosen] = np.arange(len(chosen))
-    sizes = models * 2 * BINS
+    sizes = sums.curves * 2 * BINS
     slices = places[sums.places // sizes]
     kept = slices >= 0
     cells = (slices[kept] * sizes + sums.places[kept] % sizes) // _COARSER
-    counts = np.bincount(cells, weights=sums.counts[kept], minlength=len(chosen) * models * 2 * COARSE)
-    return np.asarray(counts, np.float64).reshape(len(chosen), models, 2, COARSE)
+    counts = np.bincount(cells, weights=sums.counts[kept], minlength=len(chosen) * sums.curves * 2 * COARSE)
+    return np.asarray(counts, np.float64).reshape(len(chosen), sums.curves, 2, COARSE)
 
 
 def _influences(counts: Floats) -> Floats:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from components.evaluation.metrics import CHAMPION, Slice
-from components.evaluation.plots import plot_calibration, plot_changes, plot_roc, plot_slices
+from components.evaluation.metrics import CHAMPION, Slice, read_classes
+from components.evaluation.plots import plot_calibration, plot_changes, plot_roc, plot_shares, plot_slices
 from components.evaluation.sums import Sums
 from components.evaluation.uncertainty import Uncertainty
 from components.inference.units import interval
@@ -31,18 +32,42 @@ def write_readable(
     models: Sequence[str],
     overall: Sums | None = None,
 ) -> None:
-    """Writes `slices.json`, `.html` and `.png`, and with rows `roc.png`, `calibration.png` and `changes.png`."""
+    """Writes `slices.json`, `.html` and `.png`, and with rows `calibration.png`, `changes.png` and `roc.png`.
+
+    Of several classes there is `classes.html` and `.json` instead of `roc.png`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     columns, rows = slice_rows(table, uncertainty, metrics=metrics, champion=CHAMPION in models)
     (folder / "slices.json").write_text(json.dumps({"columns": columns, "data": rows}))
-    (folder / "slices.html").write_text(_page(columns, rows, champion=CHAMPION in models))
+    title = "Candidate against champion" if CHAMPION in models else "Candidate, no champion to compare with"
+    (folder / "slices.html").write_text(_page(columns, rows, title=title))
     plot_slices(folder / "slices.png", table, uncertainty, metric=metrics[0])
     if overall is None:
         return
-    plot_calibration(folder / "calibration.png", overall, models)
-    plot_roc(folder / "roc.png", overall, models)
     if CHAMPION in models:
         plot_changes(folder / "changes.png", table, uncertainty, metric=metrics[0])
+    if overall.outputs > 1:
+        _write_classes(folder, overall, models)
+        return
+    plot_calibration(folder / "calibration.png", overall, models)
+    plot_roc(folder / "roc.png", overall, models)
+
+
+def _write_classes(folder: Path, overall: Sums, models: Sequence[str]) -> None:
+    found = read_classes(overall, models)
+    columns = ["class", "share of labels"]
+    for name in models:
+        columns += [f"{name} mean probability", f"{name} calibration", f"{name} auc against the rest"]
+    rows: list[list[Any]] = []
+    for number in range(overall.outputs):
+        row: list[Any] = [number, found[models[0]][number].label]
+        for name in models:
+            label, prediction, auc = found[name][number]
+            row += [prediction, prediction / label if label else None, None if math.isnan(auc) else auc]
+        rows.append(row)
+    (folder / "classes.json").write_text(json.dumps({"columns": columns, "data": rows}))
+    (folder / "classes.html").write_text(_page(columns, rows, title="Each class against the rest"))
+    plot_shares(folder / "calibration.png", found)
 
 
 def slice_rows(
@@ -72,12 +97,11 @@ def _with_width(
     return values.get(metric), interval(0, errors[metric])[1] if known else None
 
 
-def _page(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, champion: bool) -> str:
+def _page(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     body = "\n".join("<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows[:MAX_ROWS])
     rest = f"<p>{len(rows) - MAX_ROWS} smaller slices are in slices.json.</p>" if len(rows) > MAX_ROWS else ""
-    title = "Candidate against champion" if champion else "Candidate, no champion to compare with"
-    return f"<!doctype html><meta charset=utf-8><title>Slices</title>{_STYLE}<h2>{escape(title)}</h2><table><tr>{head}</tr>\n{body}</table>{rest}"
+    return f"<!doctype html><meta charset=utf-8><title>{escape(title)}</title>{_STYLE}<h2>{escape(title)}</h2><table><tr>{head}</tr>\n{body}</table>{rest}"
 
 
 def _cell(value: object) -> str:

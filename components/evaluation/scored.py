@@ -3,7 +3,7 @@
 path = write_scored(batch, folder / "scored", index=0)
 read_scored(path)
 
-Columns: `LABEL` and one of each model, float32; `UNIT`, uint64; columns to slice by, lists of texts as dictionaries.
+Columns: `LABEL` and one of each model, float32 (of several classes, lists of them); `UNIT`, uint64; columns to slice by, lists of texts as dictionaries.
 """
 
 from __future__ import annotations
@@ -57,8 +57,21 @@ def labels_of(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
 
 
 def predictions_of_models(batch: pa.RecordBatch, models: Sequence[str]) -> npt.NDArray[np.float64]:
-    """`[models, rows]`."""
-    return np.stack([batch.column(name).to_numpy() for name in models]).astype(np.float64)
+    """`[models, rows]`, of models of several classes `[models, rows, classes]`."""
+    return np.stack([_predictions(batch.column(name)) for name in models]).astype(np.float64)
+
+
+def as_column(predictions: npt.NDArray[np.float32]) -> pa.Array:
+    """`[rows]`, or `[rows, classes]`."""
+    if predictions.ndim == 1:
+        return pa.array(predictions)
+    return pa.FixedSizeListArray.from_arrays(pa.array(predictions.reshape(-1)), predictions.shape[1])
+
+
+def _predictions(column: pa.Array) -> npt.NDArray[np.float32]:
+    if not pa.types.is_fixed_size_list(column.type):
+        return np.asarray(column.to_numpy())
+    return np.asarray(column.flatten().to_numpy()).reshape(len(column), column.type.list_size)
 
 
 def scored_paths(folder: Path) -> list[Path]:

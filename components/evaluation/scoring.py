@@ -21,12 +21,13 @@ import pyarrow as pa
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.evaluation.scored import LABEL, UNIT
+from components.evaluation.scored import LABEL, UNIT, as_column
 from components.evaluation.slicing import as_texts
 from components.examples.records import RowGroup, read, serialize
 from components.examples.texts import decode
 from components.transform.graph import Loaded, Saved, input_config
 from components.transform.tensors import BatchAdapter
+from pipelines.errors import SpecError
 
 BATCH_ROWS = 8192
 LOADED = 16
@@ -45,6 +46,8 @@ class Scoring:
     unit: str | None = None
     """Raw column: rows with the same value are of one user. None: nobody asks."""
     slice_columns: Sequence[str] = ()
+    outputs: int = 1
+    """Of each model: one, or one for each class."""
 
 
 class Score(beam.DoFn):  # type: ignore[misc]
@@ -70,17 +73,20 @@ class Score(beam.DoFn):  # type: ignore[misc]
         scored = [self._score(tensors, batch, start) for start in range(0, batch.num_rows, BATCH_ROWS)]
         # In one call: what a label takes is little, and each call costs as much as a thousand rows of it.
         label = tf.cast(self._label(tensors)[self._scoring.label], tf.float32)
-        columns = {LABEL: np.reshape(label, -1)}
-        columns |= {name: np.concatenate([part[name] for part in scored]) for name in self._models}
+        columns = {LABEL: pa.array(np.reshape(label, -1))}
+        columns |= {name: as_column(np.concatenate([part[name] for part in scored])) for name in self._models}
         if self._scoring.unit:
-            columns[UNIT] = _hashes(batch.column(self._scoring.unit))
+            columns[UNIT] = pa.array(_hashes(batch.column(self._scoring.unit)))
         texts = {name: as_texts(batch.column(name)) for name in self._scoring.slice_columns}
-        return pa.RecordBatch.from_pydict({name: pa.array(values) for name, values in columns.items()} | texts)
+        return pa.RecordBatch.from_pydict(columns | texts)
 
     def _score(self, tensors: Mapping[str, Any], batch: pa.RecordBatch, start: int) -> dict[str, Floats]:
         stop = min(start + BATCH_ROWS, batch.num_rows)
         rows = {name: take_rows(tensor, start, stop) for name, tensor in tensors.items()} if self._models else {}
-        return {name: model(rows, batch.slice(start, stop - start)) for name, model in self._models.items()}
+        found = {name: model(rows, batch.slice(start, stop - start)) for name, model in self._models.items()}
+        for name, predictions in found.items():
+            _require_outputs(name, predictions, self._scoring.outputs)
+        return found
 
 
 class Model:
@@ -93,12 +99,23 @@ class Model:
         """Takes serialized `examples`."""
 
     def __call__(self, tensors: Mapping[str, Any], batch: pa.RecordBatch) -> Floats:
-        """`[rows]`. A model of an earlier day may want a column otherwise than it is today: then it reads examples."""
+        """`[rows]`, of more than one output `[rows, outputs]`. A model of an earlier day may want a column otherwise than it is today: then it reads examples."""
         if all(name in tensors and spec.is_compatible_with(tensors[name]) for name, spec in self._features.items()):
             found = self._loaded.serving.of_features({name: tensors[name] for name in self._features})
         else:
             found = self.serve(examples=tf.constant(serialize(decode(batch))))
-        return np.asarray(found["predictions"]).reshape(-1)
+        predictions = np.asarray(found["predictions"])
+        return predictions[:, 0] if predictions.shape[1] == 1 else predictions
+
+
+def _require_outputs(name: str, predictions: Floats, outputs: int) -> None:
+    found = predictions.shape[1] if predictions.ndim == 2 else 1
+    if found != outputs:
+        raise SpecError(
+            f"a model must have as many outputs as `evaluate.classes` says, one without it: {outputs}. Received: {name} "
+            f"has {found}",
+            fix="set `evaluate.classes` in pipeline.yaml to the outputs of model.py, or correct model.py",
+        )
 
 
 @functools.lru_cache(maxsize=LOADED)

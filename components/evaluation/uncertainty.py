@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from components.aggregation import Kernel
-from components.evaluation.metrics import Totals, ratio, slice_name, thresholds_of, value_of
+from components.evaluation.metrics import Totals, aucs_of, ratio, slice_name, thresholds_of, value_of
 from components.evaluation.ranks import Ranks
-from components.evaluation.scored import UNIT, labels_of, predictions_of_models, read_scored
+from components.evaluation.scored import UNIT, read_scored
 from components.evaluation.slicing import slice_rows
-from components.evaluation.sums import Counts, Floats, Sums, bins_of, per_label, per_row
+from components.evaluation.sums import Counts, Floats, Measured, Sums, in_parts, measure_rows
 from components.inference.units import UnitSums, merge_units, standard_errors, sum_by_unit
 
 GROUP_BITS = 14
@@ -59,23 +59,28 @@ class ByUser(Kernel[Path, UnitSums]):
             for part, numbers in zip(sums, chosen, strict=True)
             for n in numbers
         ]
-        self._ranks = Ranks(sums, chosen=chosen) if "auc" in metrics else None
+        self.aucs = aucs_of(metrics, sums[0].outputs)
+        """Their influences are the last values of a row: of each metric, of each model."""
+        self.outputs, self.labels = sums[0].outputs, sums[0].labels.shape[1]
+        self._ranks = Ranks(sums, chosen=chosen) if self.aucs else None
 
     def partial(self, element: Path) -> UnitSums:
         return self.sums_of(read_scored(element))
 
     def sums_of(self, batch: pa.RecordBatch) -> UnitSums:
-        labels, predictions = labels_of(batch), predictions_of_models(batch, self.models)
-        per_model = per_row(labels, predictions, self.thresholds)
-        values = np.concatenate([np.ones((1, len(labels))), per_label(labels), *per_model])
+        parts = [self._sums_of(part) for part in in_parts(batch, self.models[0])]
+        return parts[0] if len(parts) == 1 else merge_units(parts)
+
+    def _sums_of(self, batch: pa.RecordBatch) -> UnitSums:
+        measured = measure_rows(batch, self.models, self.thresholds)
+        values = np.concatenate([np.ones((1, batch.num_rows)), measured.labels, *measured.models])
         groups = batch.column(UNIT).to_numpy() & np.uint64((1 << GROUP_BITS) - 1)
-        bins, positive = bins_of(predictions), (labels > 0.5).astype(np.int64)
         parts = []
         for columns, numbers in zip(self._slicings, self._numbers, strict=True):
             rows, slices = self._chosen(batch, columns, numbers)
             found = values[:, rows]
             if self._ranks:
-                found = np.concatenate([found, self._influences(slices, positive[rows], bins[:, rows])])
+                found = np.concatenate([found, self._influences(slices, rows, measured)])
             keys = (slices.astype(np.uint64) << np.uint64(GROUP_BITS)) | groups[rows]
             parts.append(sum_by_unit(keys, found.T))
         return merge_units(parts)
@@ -92,10 +97,18 @@ class ByUser(Kernel[Path, UnitSums]):
         kept = found >= 0
         return rows[kept], found[kept]
 
-    def _influences(self, slices: Counts, positive: Counts, bins: Counts) -> Floats:
-        """`[models, rows]`."""
+    def _influences(self, slices: Counts, rows: Counts, measured: Measured) -> Floats:
+        """`[metrics * models, rows]`, of the metrics in `aucs`."""
         assert self._ranks
-        return np.stack([self._ranks.influence(slices, m, positive, bins[m]) for m in range(len(self.models))])
+        found = []
+        for outputs in self.aucs.values():
+            for model in range(len(self.models)):
+                total = np.zeros(len(rows))
+                for curve in (model * self.outputs + output for output in outputs):
+                    positive, bins = measured.positive[curve, rows], measured.bins[curve, rows]
+                    total += self._ranks.influence(slices, curve, positive, bins)
+                found.append(total / len(outputs))
+        return np.stack(found)
 
 
 @dataclass(frozen=True)
@@ -152,15 +165,18 @@ class Uncertainty:
 
 def _influences(by_user: ByUser, number: int, values: Floats) -> Floats:
     """`[groups, metrics * models]`."""
-    rows, labels, rest = values[:, 0], values[:, 1:4].T, values[:, 4:]
-    models = len(by_user.models)
-    width = (rest.shape[1] - models * ("auc" in by_user.metrics)) // models
+    first = 1 + by_user.labels
+    rows, labels, rest = values[:, 0], values[:, 1:first].T, values[:, first:]
+    models, aucs = len(by_user.models), list(by_user.aucs)
+    width = rest.shape[1] // models - len(aucs)
     found = []
     for metric in by_user.metrics:
         for model in range(models):
             of = Totals(rows, labels, rest[:, model * width : (model + 1) * width].T)
-            is_auc = metric == "auc"
-            found.append(rest[:, models * width + model] if is_auc else _linear(by_user, metric, of, number, model))
+            if metric in aucs:
+                found.append(rest[:, (width + aucs.index(metric)) * models + model])
+            else:
+                found.append(_linear(by_user, metric, of, number, model))
     return np.stack(found, axis=1)
 
 

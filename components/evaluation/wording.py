@@ -21,7 +21,8 @@ def holds(bound: Bound, value: float) -> bool:
 
 
 def undefined(name: str, bound: str, overall: Slice) -> Check:
-    why = "the eval split holds rows of one class only, or labels or predictions that are no probabilities"
+    why = "the eval split holds rows of one class only (of several, lacks one), or labels that are no classes, or predictions "
+    why += "that are no probabilities"
     why = why if overall.rows else "the eval split is empty"
     reason = f"{name} is not defined: {why}"
     return Check(name=name, verdict=Verdict.NOT_EVALUABLE, bound=bound, reason=reason)

@@ -15,7 +15,7 @@ from pipelines.errors import bounded
 from pipelines.spec import Learning
 
 GATE = "learning"
-HIGHER_IS_BETTER = ("auc", "r_squared", "precision@", "recall@")
+HIGHER_IS_BETTER = ("auc", "macro_auc", "accuracy", "r_squared", "precision@", "recall@")
 """Names, or their beginnings."""
 
 

@@ -19,6 +19,7 @@ class LearningSpec(ComponentSpec):  # type: ignore[misc]
         "learning": ExecutionParameter(type=str),
         "label": ExecutionParameter(type=str),
         "unit": ExecutionParameter(type=str),
+        "classes": ExecutionParameter(type=int, optional=True),
     }
     INPUTS: ClassVar[dict[str, Any]] = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -38,6 +39,7 @@ class Learning(BaseComponent):  # type: ignore[misc]
         learning: `Spec.learning` as JSON.
         label: name of the label, raw and transformed.
         unit: raw column; rows with the same value are of one user.
+        classes: `Spec.evaluate.classes`.
         inputs: the channels of `LearningSpec.INPUTS`, by name; `examples` are raw.
 
     Outputs:
@@ -47,7 +49,8 @@ class Learning(BaseComponent):  # type: ignore[misc]
     SPEC_CLASS = LearningSpec
     EXECUTOR_SPEC = ExecutorClassSpec(LearningExecutor)
 
-    def __init__(self, *, learning: str, label: str, unit: str, **inputs: Channel) -> None:
+    def __init__(self, *, learning: str, label: str, unit: str, classes: int | None = None, **inputs: Channel) -> None:
+        report = Channel(type=GateReport)
         super().__init__(
-            LearningSpec(learning=learning, label=label, unit=unit, report=Channel(type=GateReport), **inputs)
+            LearningSpec(learning=learning, label=label, unit=unit, classes=classes, report=report, **inputs)
         )

@@ -18,19 +18,21 @@ from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
 from components.decision.report import GateReport
+from components.evaluation.classes import per_label
 from components.evaluation.metrics import CANDIDATE, OVERALL, read_table, thresholds_of
-from components.evaluation.scored import LABEL, UNIT
+from components.evaluation.scored import UNIT, labels_of, predictions_of_models
 from components.evaluation.scoring import Score, Scoring
-from components.evaluation.sums import CLIP, SliceSums
+from components.evaluation.sums import SliceSums
 from components.examples.records import row_groups
 from components.inference.units import interval, standard_errors, sum_by_unit
 from components.learning.checks import Findings, judge
+from components.learning.constant import losses_below_constant
 from components.learning.sampling import Arrays, draw, read_part, read_transformed
 from components.learning.strength import Strength
 from components.tracking import current
 from components.training.history import History
 from components.transform.graph import Graph, Saved, input_config
-from pipelines.spec import METRICS, Learning
+from pipelines.spec import CLASS_METRICS, METRICS, Learning
 
 TRAIN, EVAL = "train", "eval"
 
@@ -48,7 +50,13 @@ class LearningExecutor(BaseExecutor):  # type: ignore[misc]
     ) -> None:
         learning = Learning.model_validate_json(exec_properties["learning"])
         folders = {name: Path(artifact_utils.get_single_uri(artifacts)) for name, artifacts in input_dict.items()}
-        samples = _Samples(folders, learning, label=str(exec_properties["label"]), unit=str(exec_properties["unit"]))
+        samples = _Samples(
+            folders,
+            learning,
+            label=str(exec_properties["label"]),
+            unit=str(exec_properties["unit"]),
+            classes=exec_properties.get("classes"),
+        )
         found = samples.findings(History.read(folders["model_run"]))
         report = judge(learning, found)
         artifact = artifact_utils.get_single_instance(output_dict["report"])
@@ -59,14 +67,17 @@ class LearningExecutor(BaseExecutor):  # type: ignore[misc]
 
 
 class _Samples:
-    def __init__(self, folders: Mapping[str, Path], learning: Learning, *, label: str, unit: str) -> None:
-        self._folders, self._learning, self._label = folders, learning, label
+    def __init__(
+        self, folders: Mapping[str, Path], learning: Learning, *, label: str, unit: str, classes: int | None
+    ) -> None:
+        self._folders, self._learning, self._label, self._classes = folders, learning, label, classes
         schema = text_format.Parse((folders["schema"] / "schema.pbtxt").read_text(), schema_pb2.Schema())
         self._parts = {
             split: list(draw(row_groups(folders["examples"], split), rows=learning.rows)) for split in (TRAIN, EVAL)
         }
         model = Path(path_utils.serving_model_path(str(folders["model"])))
-        self._score = Score(Scoring({CANDIDATE: model}, folders["transform_graph"], schema, label, unit))
+        scoring = Scoring({CANDIDATE: model}, folders["transform_graph"], schema, label, unit, outputs=classes or 1)
+        self._score = Score(scoring)
         self._score.setup()
         outputs = tuple(TFTransformOutput(str(folders["transform_graph"])).transformed_feature_spec())
         self._graph = Graph(Saved(folders["transform_graph"] / "transform_fn", outputs), input_config(schema))
@@ -75,8 +86,9 @@ class _Samples:
         batches = {split: [read_part(part) for part in parts] for split, parts in self._parts.items()}
         scored = {split: _joined([self._score.score(batch) for batch in found]) for split, found in batches.items()}
         features = {split: self._features(split, found) for split, found in batches.items()}
-        labels = {split: _floats(scored[split], LABEL) for split in scored}
-        loss, per_row = _losses(labels, _floats(scored[EVAL], CANDIDATE))
+        labels = {split: labels_of(found) for split, found in scored.items()}
+        [predictions] = predictions_of_models(scored[EVAL], [CANDIDATE])
+        loss, per_row = losses_below_constant(labels[TRAIN], labels[EVAL], predictions)
         gain = float(per_row.mean())
         influence = (per_row - gain) / len(per_row)
         error = float(standard_errors(sum_by_unit(scored[EVAL].column(UNIT).to_numpy(), influence[:, None]))[0])
@@ -88,7 +100,7 @@ class _Samples:
             loss=loss,
             gain=gain,
             gain_interval=interval(gain, error),
-            strengths=_strengths(features, labels),
+            strengths=_strengths(features, {split: self._outcomes(found) for split, found in labels.items()}),
             copies=_copies(features, labels),
             skew=skew,
             no_skew=no_skew,
@@ -100,9 +112,13 @@ class _Samples:
         return {name: np.concatenate([part[name] for part in found]) for name in found[0] if name != self._label}
 
     def _metrics(self, scored: pa.RecordBatch) -> Mapping[str, float]:
-        metrics = list(dict.fromkeys([*METRICS, *self._learning.max_gap]))
+        metrics = list(dict.fromkeys([*(CLASS_METRICS if self._classes else METRICS), *self._learning.max_gap]))
         sums = SliceSums([CANDIDATE], [()], thresholds=thresholds_of(metrics)).partial(scored)
         return read_table(sums, slicings=[()], models=[CANDIDATE], metrics=metrics)[OVERALL].candidate
+
+    def _outcomes(self, labels: Floats) -> Floats:
+        """`[rows]`, of classes `[rows, classes]`: one for each, 0 or 1."""
+        return labels if self._classes is None else np.asarray(per_label(labels, self._classes)[1:].T)
 
     def _skew(self, served: Arrays) -> tuple[dict[str, float] | None, str]:
         parts = self._parts[EVAL]
@@ -116,23 +132,6 @@ class _Samples:
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     [batch] = pa.Table.from_batches(batches).combine_chunks().to_batches()
     return batch
-
-
-def _floats(batch: pa.RecordBatch, name: str) -> Floats:
-    return np.asarray(batch.column(name).to_numpy(), np.float64)
-
-
-def _losses(labels: Mapping[str, Floats], predictions: Floats) -> tuple[str, Floats]:
-    """What the loss is called, and by how much the constant's exceeds the model's: `[rows]`."""
-    actual, constant = labels[EVAL], float(labels[TRAIN].mean())
-    if all(np.isin(values, (0, 1)).all() for values in labels.values()):
-        return "the log loss", _log_loss(np.full(len(actual), constant), actual) - _log_loss(predictions, actual)
-    return "the squared error", np.square(constant - actual) - np.square(predictions - actual)
-
-
-def _log_loss(predictions: Floats, labels: Floats) -> Floats:
-    clipped = np.clip(predictions, CLIP, 1 - CLIP)
-    return -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
 
 
 def _strengths(features: Mapping[str, Arrays], labels: Mapping[str, Floats]) -> dict[str, float]:

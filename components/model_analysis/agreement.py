@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from components.evaluation.metrics import OVERALL, Slice, histogram, read_table, slice_name
+from components.evaluation.metrics import OVERALL, Slice, aucs_of, histogram, read_table, slice_name
 from components.evaluation.sums import Floats, Sums, predictions_of
 
 TFMA_BINS = 10_000
@@ -36,6 +36,7 @@ def disagreements(
     """One sentence each; slices of fewer than `min_rows` are left out. `theirs` is by model."""
     table = read_table(sums, slicings=slicings, models=models, metrics=metrics)
     open_pairs = _open_pairs(sums, slicings=slicings, models=models)
+    aucs = aucs_of(metrics, sums[0].outputs)
     silent = [f"TensorFlow Model Analysis has no numbers of {model}" for model in models if not theirs[model]]
     large = {name: found for name, found in table.items() if name == OVERALL or found.rows >= min_rows}
     return silent + [
@@ -43,7 +44,7 @@ def disagreements(
         for name, found in large.items()
         for model in models
         for metric, mine, other in _pairs(found, theirs[model].get(name, {}), model)
-        if not abs(mine - other) <= _tolerance(metric, mine, open_pairs[name, model])
+        if not abs(mine - other) <= _tolerance(mine, open_pairs[name, model][aucs.get(metric, [])])
     ]
 
 
@@ -52,26 +53,31 @@ def _pairs(found: Slice, theirs: Mapping[str, float], model: str) -> Iterator[tu
     yield from ((metric, ours[metric], theirs[metric]) for metric in ours if metric in theirs)
 
 
-def _tolerance(metric: str, value: float, open_pairs: float) -> float:
-    return TOLERANCE + open_pairs / 2 if metric == "auc" else TOLERANCE * abs(value) + math.ulp(1.0)
+def _tolerance(value: float, open_pairs: Floats) -> float:
+    """`open_pairs`: of the outputs whose AUC it is the mean of; none for another metric."""
+    if len(open_pairs):
+        return TOLERANCE + float(open_pairs.mean()) / 2
+    return TOLERANCE * abs(value) + math.ulp(1.0)
 
 
 def _open_pairs(
     sums: Sequence[Sums], *, slicings: Sequence[Sequence[str]], models: Sequence[str]
-) -> dict[tuple[str, str], float]:
-    """By slice and model: the share of pairs of both classes that one of TFMA's bins holds."""
+) -> dict[tuple[str, str], Floats]:
+    """By slice and model, of each output: the share of pairs of both classes that one of TFMA's bins holds."""
     return {
-        (slice_name(columns, key), name): float(np.dot(*(_shares(part, number, model))))
+        (slice_name(columns, key), name): np.array(
+            [np.dot(*_shares(part, number, model * part.outputs + output)) for output in range(part.outputs)]
+        )
         for columns, part in zip(slicings, sums, strict=True)
         for number, key in enumerate(part.keys)
         for model, name in enumerate(models)
     }
 
 
-def _shares(sums: Sums, number: int, model: int) -> tuple[Floats, Floats]:
+def _shares(sums: Sums, number: int, curve: int) -> tuple[Floats, Floats]:
     """Of the rows of label 0 and of label 1, by TFMA's bin."""
     negatives, positives = (
         np.bincount(np.int64(predictions_of(found.bins) * TFMA_BINS), found.counts, TFMA_BINS)
-        for found in histogram(sums, number, model)
+        for found in histogram(sums, number, curve)
     )
     return negatives / max(1, negatives.sum()), positives / max(1, positives.sum())

@@ -23,7 +23,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from components.evaluation.metrics import CANDIDATE, CHAMPION, OVERALL
 from components.evaluation.scored import LABEL
 from components.examples.texts import decode_column
-from pipelines.spec import Evaluate, threshold_of
+from pipelines.spec import Evaluate, number_of, threshold_of
 
 CLASSES: Mapping[str, str] = {
     "auc": "AUC",
@@ -35,6 +35,9 @@ CLASSES: Mapping[str, str] = {
     "mean_absolute_error": "MeanAbsoluteError",
 }
 """TFMA's class by the name in `evaluate.metrics`; it has none of its own for the root of an error, nor for R squared."""
+_MACRO_AUC = "macro_average: true\n_auc"
+"""What TFMA calls it where it stands among the metrics of all classes."""
+_OF_CLASS = "classId:"
 
 
 class Viewers(beam.PTransform):  # type: ignore[misc]
@@ -57,9 +60,20 @@ def read_metrics(folder: Path, model: str) -> dict[str, dict[str, float]]:
     named = tfma.load_eval_result(str(folder), model_name=model).slicing_metrics
     for key, outputs in named or tfma.load_eval_result(str(folder)).slicing_metrics:
         name = ", ".join(f"{column}={value}" for column, value in key) or OVERALL
-        metrics: dict[str, Any] = outputs[""][""]
-        found[name] = {metric: value["doubleValue"] for metric, value in metrics.items() if "doubleValue" in value}
+        parts: dict[str, dict[str, Any]] = outputs[""]
+        found[name] = {
+            _our_name(metric, part): value["doubleValue"]
+            for part, metrics in parts.items()
+            for metric, value in metrics.items()
+            if "doubleValue" in value
+        }
     return found
+
+
+def _our_name(metric: str, part: str) -> str:
+    if part.startswith(_OF_CLASS):
+        return f"{metric}@{part.removeprefix(_OF_CLASS)}"
+    return "macro_auc" if metric == _MACRO_AUC else metric
 
 
 def eval_config(evaluate: Evaluate, *, champion: bool) -> config_pb2.EvalConfig:
@@ -69,18 +83,47 @@ def eval_config(evaluate: Evaluate, *, champion: bool) -> config_pb2.EvalConfig:
         config_pb2.ModelSpec(name=name, label_key=LABEL, prediction_key=name, is_baseline=name == CHAMPION)
         for name in names
     ]
+    specs = _specs_of_classes(evaluate, evaluate.classes) if evaluate.classes else [_spec_of_one_output(evaluate)]
+    slices = [config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=list(keys)) for keys in evaluate.slices)]
+    return config_pb2.EvalConfig(model_specs=models, metrics_specs=specs, slicing_specs=slices)
+
+
+def _spec_of_one_output(evaluate: Evaluate) -> config_pb2.MetricsSpec:
     classes = ["ExampleCount", *(CLASSES[name] for name in evaluate.metrics if name in CLASSES), "CalibrationPlot"]
     metrics = [config_pb2.MetricConfig(class_name=name) for name in classes]
     metrics += [_at_threshold(name) for name in evaluate.metrics if threshold_of(name) is not None]
-    slices = [config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=list(keys)) for keys in evaluate.slices)]
-    return config_pb2.EvalConfig(
-        model_specs=models, metrics_specs=[config_pb2.MetricsSpec(metrics=metrics)], slicing_specs=slices
-    )
+    return config_pb2.MetricsSpec(metrics=metrics)
+
+
+def _specs_of_classes(evaluate: Evaluate, classes: int) -> list[config_pb2.MetricsSpec]:
+    """Of all classes together; AUC, and its mean, and calibration of each against the rest."""
+    metrics = [config_pb2.MetricConfig(class_name="ExampleCount")]
+    if "categorical_crossentropy" in evaluate.metrics:
+        metrics.append(_named("SparseCategoricalCrossentropy", "categorical_crossentropy"))
+    for name in evaluate.metrics:
+        if (numbered := number_of(name)) and numbered[0] == "accuracy":
+            metrics.append(_named("SparseTopKCategoricalAccuracy", name, k=numbered[1]))
+    kinds = {"auc" if name == "macro_auc" else name.partition("@")[0] for name in evaluate.metrics}
+    specs = [config_pb2.MetricsSpec(metrics=metrics)]
+    for kind in sorted(kinds & {"auc", "calibration"}):
+        # TFMA wants a weight for each class, though the mean is one of equals.
+        equals = config_pb2.AggregationOptions(macro_average=True, class_weights=dict.fromkeys(range(classes), 1.0))
+        specs.append(
+            config_pb2.MetricsSpec(
+                metrics=[config_pb2.MetricConfig(class_name=CLASSES[kind])],
+                binarize=config_pb2.BinarizationOptions(class_ids={"values": range(classes)}),
+                aggregate=equals if kind == "auc" else None,
+            )
+        )
+    return specs
+
+
+def _named(class_name: str, name: str, **config: Any) -> config_pb2.MetricConfig:
+    return config_pb2.MetricConfig(class_name=class_name, config=json.dumps({"name": name} | config))
 
 
 def _at_threshold(metric: str) -> config_pb2.MetricConfig:
-    config = json.dumps({"name": metric, "thresholds": [threshold_of(metric)]})
-    return config_pb2.MetricConfig(class_name=metric.partition("@")[0].capitalize(), config=config)
+    return _named(metric.partition("@")[0].capitalize(), metric, thresholds=[threshold_of(metric)])
 
 
 def sample(index: int, batch: pa.RecordBatch, *, share: float) -> pa.RecordBatch:
@@ -96,4 +139,6 @@ def as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _as_lists(column: pa.Array) -> pa.Array:
     if pa.types.is_large_list(column.type):
         return decode_column(column)
+    if pa.types.is_fixed_size_list(column.type):
+        return column.cast(pa.large_list(column.type.value_type))
     return pa.LargeListArray.from_arrays(pa.array(np.arange(len(column) + 1)), column)

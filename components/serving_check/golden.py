@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from tensorflow_metadata.proto.v0 import schema_pb2
 
@@ -25,6 +26,8 @@ from components.transform.graph import input_config
 from components.transform.tensors import BatchAdapter
 
 GOLDEN_FILE = "golden.json"
+Prediction = float | tuple[float, ...]
+"""Of one row; several classes have several."""
 GROUPS = 4
 """Row groups that rows are taken from; reading more would cost seconds of a large day."""
 
@@ -33,12 +36,12 @@ GROUPS = 4
 class Golden:
     instances: tuple[Mapping[str, Any], ...]
     """Rows as TensorFlow Serving's REST interface takes them; a missing value is left out."""
-    predictions: tuple[float, ...]
+    predictions: tuple[Prediction, ...]
     """Of one batch of all rows, by the function that `evaluate` scores with."""
     skipped: int
     """Rows with a number that JSON cannot hold."""
 
-    def write(self, folder: Path, *, served: Sequence[float] = ()) -> None:
+    def write(self, folder: Path, *, served: Sequence[Prediction] = ()) -> None:
         content = {"instances": self.instances, "predictions": self.predictions, "served": list(served)}
         (folder / GOLDEN_FILE).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
@@ -58,7 +61,12 @@ def choose(
     chosen = batch.take(pa.array(kept))
     predictions = Model(model)(BatchAdapter(config)(chosen), chosen)
     instances = tuple(_instance(rows[index]) for index in kept)
-    return Golden(instances, tuple(float(value) for value in predictions), len(rows) - len(kept))
+    return Golden(instances, as_predictions(predictions), len(rows) - len(kept))
+
+
+def as_predictions(found: npt.NDArray[Any]) -> tuple[Prediction, ...]:
+    """Of each row, from `[rows]` or `[rows, outputs]`."""
+    return tuple(tuple(row) if isinstance(row, list) else row for row in found.tolist())
 
 
 def _spread(groups: Sequence[RowGroup], columns: Sequence[str], count: int) -> pa.RecordBatch | None:

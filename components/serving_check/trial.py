@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from components.serving_check.golden import Golden
+from components.serving_check.golden import Golden, Prediction, as_predictions
 from components.serving_check.load import LAST_ANSWERS_SECS, Load
 from components.serving_check.server_process import NAME, ServerFailedError, ServerProcess, child_environment
 from pipelines.errors import TransientError
@@ -52,7 +52,7 @@ class Trial(Frozen):
     cpu_us_per_request: float = 0.0
     usd_per_1k: float = 0.0
     how: str = ""
-    served: tuple[float, ...] = ()
+    served: tuple[Prediction, ...] = ()
 
 
 def run_trial(server: ServerProcess, golden: Golden, serving: Serving, *, model: Path, folder: Path) -> Trial:
@@ -73,18 +73,18 @@ def _compare(server: ServerProcess, golden: Golden) -> dict[str, Any]:
     """All rows in one request, some alone: neither form nor batch may change an answer."""
     singles = list(range(0, len(golden.instances), max(1, len(golden.instances) // SINGLE_ROWS)))
     groups = [list(range(len(golden.instances))), *([index] for index in singles)]
-    served, difference, differing = [0.0] * len(golden.instances), 0.0, 0
+    expected = np.array(golden.predictions)
+    served, difference, differing = np.zeros_like(expected), 0.0, 0
     with httpx.Client(base_url=server.url, timeout=ANSWER_SECS, trust_env=False) as client:
         for group in groups:
             response = _post(client, server, [golden.instances[index] for index in group])
             if response.status_code != 200:
                 return {"refused_row": f"status {response.status_code}: {response.text[:300]}"}
-            answers = np.array(response.json()["predictions"]).reshape(-1).tolist()
-            for index, answer in zip(group, answers, strict=True):
-                served[index] = answer
-                if (found := abs(answer - golden.predictions[index])) > difference:
-                    difference, differing = found, index
-    return {"difference": difference, "differing_row": differing, "served": tuple(served)}
+            served[group] = np.array(response.json()["predictions"]).reshape(len(group), *expected.shape[1:])
+            differences = np.abs(served[group] - expected[group]).reshape(len(group), -1).max(axis=1)
+            if (found := float(differences.max())) > difference:
+                difference, differing = found, group[int(differences.argmax())]
+    return {"difference": difference, "differing_row": differing, "served": as_predictions(served)}
 
 
 def _post(client: httpx.Client, server: ServerProcess, instances: Sequence[Mapping[str, Any]]) -> httpx.Response:

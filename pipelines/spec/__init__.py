@@ -16,7 +16,17 @@ from pipelines.spec.base import Frozen
 from pipelines.spec.baselines import BaselineModel, Baselines, Loss
 from pipelines.spec.compress import Compress
 from pipelines.spec.data import ColumnType, Data, Downsample, Images
-from pipelines.spec.evaluate import METRICS, Bound, Change, Evaluate, Fairness, Metric, threshold_of
+from pipelines.spec.evaluate import (
+    CLASS_METRICS,
+    METRICS,
+    Bound,
+    Change,
+    Evaluate,
+    Fairness,
+    Metric,
+    number_of,
+    threshold_of,
+)
 from pipelines.spec.kpi import Kpi, Policy
 from pipelines.spec.learning import Learning
 from pipelines.spec.loading import load_spec, parse_spec, pipeline_folder
@@ -29,6 +39,7 @@ from pipelines.spec.whole import Spec
 from pipelines.spec.worth import Freshness, Prices, Worth
 
 __all__ = [
+    "CLASS_METRICS",
     "METRICS",
     "BaselineModel",
     "Baselines",
@@ -64,6 +75,7 @@ __all__ = [
     "Train",
     "Worth",
     "load_spec",
+    "number_of",
     "parse_spec",
     "pipeline_folder",
     "threshold_of",

@@ -6,12 +6,15 @@ evaluate:
   bounds: [{metric: auc, min: 0.6}, {metric: calibration, min: 0.9, max: 1.1, per: [country]}]
   fairness: [{feature: country, metric: auc, max_gap: 0.1}]
   against_champion: [{metric: auc, direction: higher_is_better, max_loss: 0.02}]
+
+With `classes: 10` a model has ten outputs, and the metrics are those of `CLASS_METRICS`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -32,6 +35,12 @@ METRICS = (
 THRESHOLD_METRICS = ("precision", "recall")
 """Named with the threshold that predictions must exceed to count as positive: `precision@0.5`."""
 _AT_THRESHOLD = re.compile(r"(precision|recall)@(0?\.\d+)")
+CLASS_METRICS = ("categorical_crossentropy", "accuracy", "macro_auc")
+"""Of models of several classes; `macro_auc` is the mean of the AUC of each class against the rest."""
+NUMBERED_METRICS = ("accuracy", "auc", "calibration")
+"""`accuracy@3`: the label is among the three most probable classes; `auc@2`, `calibration@2`: of class 2 against the
+rest."""
+_NUMBERED = re.compile(r"(accuracy|auc|calibration)@(\d{1,3})")
 
 
 def threshold_of(metric: str) -> float | None:
@@ -40,12 +49,47 @@ def threshold_of(metric: str) -> float | None:
     return float(found[2]) if found else None
 
 
+def number_of(metric: str) -> tuple[str, int] | None:
+    """Name and number of `accuracy@3` and the like; `accuracy` is `accuracy@1`."""
+    found = _NUMBERED.fullmatch("accuracy@1" if metric == "accuracy" else metric)
+    return (found[1], int(found[2])) if found else None
+
+
 def _known(metric: str) -> str:
-    threshold = threshold_of(metric)
-    if metric not in METRICS and not threshold:
+    if metric not in (*METRICS, *CLASS_METRICS) and not threshold_of(metric) and not number_of(metric):
         named = [f"{name}@T" for name in THRESHOLD_METRICS]
-        raise ValueError(f"no such metric; there are {', '.join([*named, *METRICS])}; T is a threshold between 0 and 1")
+        numbered = [f"{name}@N" for name in NUMBERED_METRICS]
+        raise ValueError(
+            f"no such metric; there are {', '.join([*named, *METRICS])}; T is a threshold between 0 and 1. With `classes` "
+            f"there are {', '.join([*CLASS_METRICS, *numbered])}"
+        )
     return metric
+
+
+def require_metrics(metrics: Iterable[str], *, classes: int | None, place: str) -> None:
+    """Raises `ValueError` for metrics that a model of so many classes (None: of one output) does not have."""
+    unfit = [metric for metric in metrics if not _fits(metric, classes)]
+    if not unfit:
+        return
+    if classes is None:
+        raise ValueError(
+            f"{place}: {bounded(unfit)} are of models of several classes; set `evaluate.classes` to how many"
+        )
+    raise ValueError(
+        f"{place}: a model of {classes} classes has {', '.join(CLASS_METRICS)}, `accuracy@N` (N below {classes}), "
+        f"`auc@C` and `calibration@C` (C from 0 to {classes - 1}). Received: {bounded(unfit)}; "
+        "name those, or remove `evaluate.classes`"
+    )
+
+
+def _fits(metric: str, classes: int | None) -> bool:
+    numbered = number_of(metric)
+    if classes is None:
+        return metric not in CLASS_METRICS and not numbered
+    if numbered is None:
+        return metric in CLASS_METRICS
+    name, number = numbered
+    return (name != "accuracy" or number >= 1) and number < classes
 
 
 Metric = Annotated[str, AfterValidator(_known)]
@@ -98,6 +142,9 @@ class Fairness(Frozen):
 
 
 class Evaluate(Frozen):
+    classes: Annotated[int, Field(ge=2, le=100)] | None = None
+    """Labels are 0 to `classes` - 1, and a model has a probability for each, which sum to one. None: one output, for a
+    label that is 0 or 1 or any number."""
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = ("auc", "binary_crossentropy", "calibration")
     slices: tuple[tuple[str, ...], ...] = ()
     """Raw columns to slice by; several in one entry are crossed."""
@@ -108,6 +155,17 @@ class Evaluate(Frozen):
     bounds: tuple[Bound, ...] = ()
     fairness: tuple[Fairness, ...] = ()
     against_champion: tuple[Change, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _metrics_of_classes(cls, given: Any) -> Any:
+        has_classes = isinstance(given, dict) and given.get("classes") is not None
+        return {"metrics": CLASS_METRICS} | given if has_classes else given
+
+    @model_validator(mode="after")
+    def _metrics_fit(self) -> Self:
+        require_metrics(self.metrics, classes=self.classes, place="`evaluate.metrics`")
+        return self
 
     @model_validator(mode="after")
     def _bounds_name_metrics(self) -> Self:

@@ -11,7 +11,7 @@ from pipelines.spec.base import Frozen, Name
 from pipelines.spec.baselines import Baselines
 from pipelines.spec.compress import Compress
 from pipelines.spec.data import ColumnType, Data
-from pipelines.spec.evaluate import Evaluate
+from pipelines.spec.evaluate import Evaluate, require_metrics
 from pipelines.spec.kpi import Kpi, Policy, require_kpis
 from pipelines.spec.learning import Learning
 from pipelines.spec.model import Drift, Train
@@ -67,6 +67,28 @@ class Spec(Frozen):
                 f"`train.budget_minutes` {self.train.budget_minutes:g} exceeds `budget.hours` {self.budget.hours:g}; "
                 "give training less, or the day more"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> Self:
+        classes = self.evaluate.classes
+        require_metrics(self.learning.max_gap, classes=classes, place="`learning.max_gap`")
+        if classes is None:
+            return self
+        asked = {
+            "baselines.enabled": self.baselines.enabled,
+            "compress": self.compress,
+            "data.downsample": self.data.downsample,
+            "policy": self.policy,
+            "rollout": self.rollout,
+            "worth.freshness": self.worth and self.worth.freshness,
+        }
+        if unfit := [name for name, value in asked.items() if value]:
+            raise ValueError(
+                f"`evaluate.classes` {classes} needs a spec without what is made for models of one output. Received: "
+                f"{', '.join(unfit)}; set `baselines: {{enabled: false}}` and remove the others"
+            )
+        return self
         return self
 
     @model_validator(mode="after")

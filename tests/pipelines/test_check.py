@@ -89,6 +89,7 @@ def test_a_broken_spec_comes_alone(toy: Path) -> None:
         ("model.py", "    model.compile(", "    dict(", "model", "compiled keras.Model"),
         ("model.py", "def build_model", "def make_model", "model", "no function `build_model`"),
         ("model.py", "Dense(units,", "Dense('many',", "model", "model.py:"),
+        ("model.py", "Dense(1)(hidden)", "Dense(3)(hidden)", "model", "as many outputs as `evaluate.classes`"),
         ("expectations.py", 'column="fare"', 'column="fair"', "expectations", "fair"),
         ("expectations.py", "    return [", "    return [1,", "expectations", "Received: int"),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from pipelines.errors import SpecError
-from pipelines.spec import Cluster, ClusterKind, Spec, load_spec, parse_spec, pipeline_folder
+from pipelines.spec import CLASS_METRICS, Cluster, ClusterKind, Spec, load_spec, parse_spec, pipeline_folder
 
 MINIMAL: dict[str, Any] = {
     "name": "toy",
@@ -24,6 +25,7 @@ MINIMAL: dict[str, Any] = {
 
 
 KEEP = {"keep_negatives": 0.1}
+WORTH = {"prices": {"cpu_core_hour_usd": 1}, "requests_per_day": 1, "value_per_request_usd": 1}
 
 
 def spec_with(**changes: Any) -> Spec:
@@ -248,3 +250,40 @@ def test_without_a_section_the_own_model_is_served() -> None:
 def test_a_wrong_setting_of_the_baselines_is_named(wrong: str) -> None:
     with pytest.raises(SpecError, match=f"baselines.{wrong.partition(':')[0]}"):
         parse_spec(f"name: x\nbaselines: {{{wrong}}}")
+
+
+WITHOUT_BASELINES: dict[str, Any] = {"evaluate__classes": 3, "baselines__enabled": False}
+
+
+def test_of_classes_the_metrics_are_others() -> None:
+    assert spec_with(**WITHOUT_BASELINES).evaluate.metrics == CLASS_METRICS
+    metrics = ["accuracy@2", "auc@2", "calibration@0"]
+    found = spec_with(**WITHOUT_BASELINES, evaluate__metrics=metrics, learning__max_gap={"accuracy": 0.1})
+    assert found.evaluate.metrics == tuple(metrics)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"evaluate__metrics": ["auc"]}, "a model of 3 classes has categorical_crossentropy"),
+        ({"evaluate__metrics": ["accuracy@3"]}, "Received: accuracy@3"),
+        ({"evaluate__metrics": ["accuracy@0"]}, "Received: accuracy@0"),
+        ({"evaluate__metrics": ["calibration@3"]}, "Received: calibration@3"),
+        ({"evaluate__metrics": ["precision@0.5"]}, "Received: precision@0.5"),
+        ({"evaluate__metrics": ["accuracy@x"]}, "accuracy@N"),
+        ({"learning__max_gap": {"auc": 0.1}}, "`learning.max_gap`: a model of 3 classes"),
+        ({"evaluate__classes": None, "evaluate__metrics": ["accuracy"]}, "set `evaluate.classes` to how many"),
+        ({"evaluate__classes": 1}, "greater than or equal to 2"),
+        ({"baselines__enabled": True}, "Received: baselines.enabled; set `baselines: {enabled: false}`"),
+        ({"compress": {"variants": ["float16"], "max_loss": {"auc": 0.1}}}, "Received: compress"),
+        ({"data__downsample": KEEP}, "Received: data.downsample"),
+        (
+            {"worth": {**WORTH, "freshness": {"lift_per_unit": 1}}},
+            "Received: worth.freshness",
+        ),
+        ({"learning__max_gap": {"calibration@1": 0.1}}, "`max_gap` compares metrics with a better side"),
+    ],
+)
+def test_what_is_of_one_output_is_refused_for_classes(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)):
+        spec_with(**(WITHOUT_BASELINES | changes))

@@ -11,6 +11,7 @@ import pytest
 
 from components.decision.report import Check, GateReport, Verdict
 from components.evaluation.checks import judge
+from components.inference.units import interval
 from pipelines.spec import Evaluate
 from tests.components.evaluation.crowds import crowd, measure
 
@@ -122,6 +123,23 @@ def test_a_gap_that_may_be_noise_is_inconclusive() -> None:
     assert check.verdict is Verdict.INCONCLUSIVE
     alone = only(judged(crowd(6, cities=["Rome"]), fairness=fairness))
     assert alone.verdict is Verdict.NOT_EVALUABLE
+
+
+def test_of_many_pairs_the_intervals_of_all_hold_together() -> None:
+    """A gap that one pair alone would prove is not proved by the likeliest of fifteen."""
+    cities = [f"c{number}" for number in range(6)]
+    found = noisier(crowd(12, users=600, cities=cities), city="c0")
+    table, uncertainty = measure(found, metrics=["auc"], min_rows=100)
+    values = {name: one.candidate["auc"] for name, one in table.items() if one.columns}
+    pairs = [(high, low) for high in values for low in values if values[high] > values[low]]
+    alone = [interval(values[high] - values[low], uncertainty.gap_error(high, low, "auc"))[0] for high, low in pairs]
+    assert len(pairs) == 15
+    fairness = [{"feature": "city", "metric": "auc", "max_gap": max(alone) - 1e-3}]
+    check = only(judged(found, metrics=["auc"], fairness=fairness))
+    assert check.verdict is Verdict.INCONCLUSIVE
+    high, low = str(check.slice).split(" against ")
+    error = uncertainty.gap_error(high, low, "auc")
+    assert check.interval == interval(values[high] - values[low], error, confidence=1 - 0.05 / 15)
 
 
 @pytest.mark.parametrize(

@@ -39,3 +39,12 @@ def test_an_id_of_every_row_tells_nothing_about_others() -> None:
 def test_labels_that_do_not_differ_have_no_strength() -> None:
     assert np.isnan(halves(np.arange(100.0), np.zeros(100)))
     assert np.isnan(explained(np.zeros(3), np.ones(3)))
+
+
+def test_of_classes_a_feature_that_tells_one_of_them_is_no_leak_yet_the_label_is() -> None:
+    labels = np.random.default_rng(5).integers(0, 5, 4000)
+    outcomes = np.eye(5)[labels]
+    assert halves((labels == 2).astype(np.int64), outcomes) == pytest.approx(0.25, abs=0.05)
+    assert halves(10 - labels, outcomes) > 0.99
+    assert halves(np.arange(4000), outcomes) == pytest.approx(0, abs=0.01)
+    assert np.isnan(halves(labels, np.zeros((4000, 5))))
