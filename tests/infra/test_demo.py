@@ -134,7 +134,7 @@ def test_the_run_is_found_under_the_operators_name_for_it() -> None:
 def test_a_day_is_triggered_once_with_its_day(airflow: Airflow, retrains: Retrains) -> None:
     retrains.run(DAY)
     bodies = [body for method, path, body in airflow.asked if method == "POST"]
-    assert [(body["conf"], body["logical_date"]) for body in bodies] == [({"day": DAY}, None)]
+    assert [(body["conf"], body["logical_date"]) for body in bodies] == [({"day": DAY, "rows_limit": 0}, None)]
 
 
 def test_it_waits_for_a_dag_that_is_not_parsed_yet(airflow: Airflow, retrains: Retrains) -> None:
