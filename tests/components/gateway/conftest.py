@@ -129,10 +129,11 @@ class Gateway:
         )
         self.application.watch(self.watch)
 
-    def _load(self, path: Path) -> Toy:
-        if path.name in self.broken:
-            raise OSError(f"{path}: not a model")
-        made = self.engines[path.name] = Toy(path.name)
+    def _load(self, uri: str) -> Toy:
+        name = Path(uri).name
+        if name in self.broken:
+            raise OSError(f"{uri}: not a model")
+        made = self.engines[name] = Toy(name)
         return made
 
     def write(self, split: Split) -> None:
