@@ -20,6 +20,7 @@ from components.rollout.adopting import adopt
 from components.rollout.completing import ACTOR, complete
 from components.rollout.deciding import Decision, decide
 from components.rollout.deployment import Fetch
+from components.rollout.endpoints import deployment_of
 from components.rollout.events import Change
 from components.rollout.noticing import notice
 from components.rollout.projection import Connect, Projection, fetch_from

@@ -5,6 +5,7 @@ KPIs, their margins and which of them are guardrails stand in `kpis`, once for t
 
 from __future__ import annotations
 
+import re
 import string
 from typing import Annotated, Literal, Self
 
@@ -12,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipelines.spec.base import Frozen, Positive
 
+_ADDRESS = re.compile(r"https?://[^/]+/(.+/)?v[12]/models/[^/]")
 Share = Annotated[float, Field(gt=0, le=0.5)]
 
 
@@ -86,17 +88,10 @@ class Rollout(Frozen):
             fields = {name for _, name, _, _ in string.Formatter().parse(endpoint) if name is not None}
         except ValueError:
             fields = set()
-        path = endpoint.partition("://")[2]
-        if (
-            not endpoint.startswith(("http://", "https://"))
-            or not fields
-            or fields - {"version", "model"}
-            or "version" not in fields
-            or ("/v1/models/" not in path and "/v2/models/" not in path)
-        ):
+        if not _ADDRESS.match(endpoint) or "version" not in fields or fields - {"version", "model"}:
             raise ValueError(
                 "`endpoint` is http(s)://HOST/v1/models/NAME or …/v2/models/NAME with {version} in it, and {model} if need "
-                f"be. Received: {endpoint}"
+                f"be. Received: {endpoint[:200]}"
             )
         return endpoint
 

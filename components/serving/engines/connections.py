@@ -104,6 +104,7 @@ def _read(response: HTTPResponse, ends: float) -> bytes:
             raise HTTPException(f"an answer of more than {ANSWER_BYTES} bytes")
         if time.monotonic() > ends:
             raise TimeoutError("timed out")
+    response.read()  # nothing; `read1` leaves it to others to note the end
     return b"".join(parts)
 
 
