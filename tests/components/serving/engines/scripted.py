@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _drip(self) -> None:
         self.send_response(200)
-        self.send_header("content-length", "1000")
+        self.send_header("content-length", "40")
         self.end_headers()
         for _ in range(40):
             self.wfile.write(b" ")
