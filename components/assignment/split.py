@@ -32,7 +32,7 @@ class Arm(enum.StrEnum):
 class Model(Struct, frozen=True, forbid_unknown_fields=True):  # type: ignore[call-arg]
     version: str
     uri: str
-    """Folder of the SavedModel."""
+    """Folder of the SavedModel or of its LiteRT file, or the address of a server: `components.serving.engines`."""
 
 
 class Experiment(Struct, frozen=True, forbid_unknown_fields=True):  # type: ignore[call-arg]

@@ -4,8 +4,9 @@
     LitertModel(saved_model)(tensors)              # [rows] float32
 
 A SavedModel `saved_model` carries it in `assets.extra/litert`, which servers of SavedModels pass over: `model.tflite`, and
-`inputs.json`, which says what the file takes and gives. A server with a LiteRT engine calls the SavedModel's signature
-`transform_columns`, and the file with what that returns. Text and vocabularies have no LiteRT kernels.
+`inputs.json`, which says what the file takes and gives. A server with a LiteRT engine (`components.serving.engines.litert`)
+calls the SavedModel's signature `transform_columns`, and the file with what that returns. Text and vocabularies have no
+LiteRT kernels.
 """
 
 from __future__ import annotations
@@ -20,11 +21,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
-FOLDER = Path("assets.extra") / "litert"
-MODEL_FILE, INPUTS_FILE = "model.tflite", "inputs.json"
-SIGNATURE, OUTPUT = "serving_default", "predictions"
+from components.compression.litert_file import OUTPUT, SIGNATURE, LitertFile
+from components.compression.litert_paths import FOLDER, INPUTS_FILE, MODEL_FILE
 
 Features = Mapping[str, npt.NDArray[Any]]
 """Transformed, by name."""
@@ -79,20 +78,6 @@ def _predictor(model: keras.Model) -> Callable[[Mapping[str, Any]], dict[str, An
     return predict
 
 
-class Engine:
-    """The file in LiteRT, on one thread."""
-
-    def __init__(self, saved_model: Path) -> None:
-        self._interpreter = Interpreter(str(saved_model / FOLDER / MODEL_FILE), num_threads=1)
-        self._run = self._interpreter.get_signature_runner(SIGNATURE)
-        self._inputs = list(self._run.get_input_details())
-
-    def __call__(self, features: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-        """`[rows]`."""
-        found = self._run(**{name: np.asarray(features[name]) for name in self._inputs})
-        return np.asarray(found[OUTPUT], np.float32).reshape(-1)
-
-
 class LitertModel:
     """Raw rows to predictions: the transform graph in TensorFlow, the model in LiteRT."""
 
@@ -100,9 +85,9 @@ class LitertModel:
         self._loaded = tf.saved_model.load(str(saved_model))
         [function] = self._loaded.serving.transform_features.concrete_functions
         [features], _ = function.structured_input_signature
-        self._names, self._engine = list(features), Engine(saved_model)
+        self._names, self._file = list(features), LitertFile(saved_model / FOLDER)
 
     def __call__(self, tensors: Mapping[str, Any], batch: Any = None) -> npt.NDArray[np.float32]:
         del batch
         transformed = self._loaded.serving.transform_features({name: tensors[name] for name in self._names})
-        return self._engine(transformed)
+        return self._file(transformed).reshape(-1)

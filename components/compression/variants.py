@@ -11,7 +11,9 @@ import keras
 import numpy as np
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.compression.litert import Engine, Features, convert
+from components.compression.litert import Features, convert
+from components.compression.litert_file import LitertFile
+from components.compression.litert_paths import FOLDER
 from components.compression.pruning import prune
 from components.compression.restoring import restore
 from components.compression.storage import Clustered, Float16, Int8, Stored, Weight
@@ -89,7 +91,7 @@ class Workshop:
         """The SavedModel of `int8`, with the file for LiteRT in it."""
         self._export_stored(Int8, path, with_transform=True)
         convert(self.model, saved_model=path, representative=representative)
-        _require_agreement(Engine(path), self.model, next(iter(representative or self._representative())))
+        _require_agreement(LitertFile(path / FOLDER), self.model, next(iter(representative or self._representative())))
 
     def _representative(self) -> Iterator[Features]:
         """Transformed rows of the train split, evenly spread over it."""
@@ -103,9 +105,9 @@ class Workshop:
             }
 
 
-def _require_agreement(engine: Engine, model: keras.Model, features: Features) -> None:
+def _require_agreement(file: LitertFile, model: keras.Model, features: Features) -> None:
     """A conversion that went wrong says nothing: its file gives NaN, or numbers of another model."""
-    found, expected = engine(features), np.asarray(model(features, training=False)).reshape(-1)
+    found, expected = file(features).reshape(-1), np.asarray(model(features, training=False)).reshape(-1)
     if not np.isfinite(found).all():
         raise ValueError(f"LiteRT's predictions must be finite. Received: {bounded(map(str, found))}")
     with np.errstate(invalid="ignore"):  # all predictions are equal

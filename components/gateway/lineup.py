@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -25,7 +24,7 @@ from components.serving.engine import Engine
 from components.serving.protocols import Protocols
 from pipelines.errors import SpecError
 
-LoadEngine = Callable[[Path], Engine]
+LoadEngine = Callable[[str], Engine]
 
 
 class Served:
@@ -84,7 +83,7 @@ def load_lineup(split: Split, before: Lineup | None, load: LoadEngine) -> Lineup
 
 def _load(model: Model, split: Split, load: LoadEngine) -> Served:
     try:
-        return Served(model, load(Path(model.uri)), name=split.model, unit=split.unit)
+        return Served(model, load(model.uri), name=split.model, unit=split.unit)
     except SpecError:
         raise
     except Exception as error:

@@ -20,7 +20,7 @@ from components.gateway.clock import Clock
 from components.gateway.routing import DEADLINE_SECS, Router
 from components.gateway.shadow import Shadow
 from components.gateway.watching import POLL_SECS, SplitWatch
-from components.serving.engine import Engine
+from components.serving.engines.loading import load_engine
 from components.serving.process import frame_of, freeze, process_options, run_main, run_process, without_keras
 
 _log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def _serve(options: argparse.Namespace) -> None:
     # Ids must never come twice, so they do not rest on a name that somebody gave.
     router = Router(log, secrets.token_hex(8), Shadow(log, deadline_secs=deadline_secs), deadline_secs)
     application = Application(frame_of(options), router, Clock(simulated=options.simulated_clock))
-    watch = SplitWatch(options.split, load=_load_engine, on_change=application.take, poll_secs=options.poll_secs)
+    watch = SplitWatch(options.split, load=load_engine, on_change=application.take, poll_secs=options.poll_secs)
     application.watch(watch)
     running: list[asyncio.Task[None]] = []
 
@@ -67,9 +67,3 @@ def _import_engine() -> None:
 
     # Parts that TensorFlow imports when they are first used belong to what is frozen.
     _ = (tf.compat.v1.saved_model.load, tf.compat.v1.Session, tf.errors.OpError)
-
-
-def _load_engine(path: Path) -> Engine:
-    from components.serving.engine import TensorFlowEngine
-
-    return TensorFlowEngine(path)

@@ -1,6 +1,6 @@
 """The split document, looked at again and again; a new one is served once all its models are loaded.
 
-    watch = SplitWatch(path, load=TensorFlowEngine, on_change=application.take)
+    watch = SplitWatch(path, load=load_engine, on_change=application.take)
     await watch.look()                  # once; `await watch.run()` looks for ever
     watch.lineup, watch.failure
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.compression.litert_paths import FOLDER, MODEL_FILE
 from pipelines.errors import DaybreakError, TransientError, one_line
 from pipelines.settings import Settings
 
@@ -39,6 +40,8 @@ class Deployment:
 
     settings: Settings
     model: str
+    litert: bool = False
+    """Versions that have a LiteRT file are computed by it."""
 
     @property
     def folder(self) -> Path:
@@ -46,6 +49,11 @@ class Deployment:
 
     def path(self, version: str) -> Path:
         return self.folder / version
+
+    def uri(self, version: str) -> str:
+        """For `components.serving.engines`."""
+        file = self.path(version) / FOLDER / MODEL_FILE
+        return str(file.parent if self.litert and file.exists() else self.path(version))
 
     def has(self, version: str) -> bool:
         return (self.path(version) / "saved_model.pb").exists()

@@ -24,6 +24,7 @@ from components.ledger.ledger import Ledger
 from components.registry.projection import write_projection
 from components.registry.versions import Registry
 from components.rollout.deployment import Deployment, Fetch, split_path
+from components.rollout.endpoints import Endpoints, deployment_of
 from components.rollout.splitting import Served, holdback_version, make_split, needed_versions
 from components.rollout.store import RolloutStore
 from pipelines.errors import DaybreakError, SpecError, one_line
@@ -55,7 +56,8 @@ class Projection:
         if served is None:
             problems.append(f"{self.model} has no champion yet: nothing is served")
         else:
-            problems += self._serve(served, now)
+            # Servers may move while a rollout goes on, whose plan keeps the terms that it began with.
+            problems += self._serve(served, deployment_of(self.settings, self.model, spec.rollout or served.terms), now)
         return problems + self._show(actor)
 
     def _served(self, spec: Spec, now: datetime.datetime) -> Served | None:
@@ -75,15 +77,14 @@ class Projection:
         holdback = holdback_version(entries, now) if terms.holdback else None
         return Served(self.model, champion, terms, policy=spec.policy, rollout=active, holdback=holdback)
 
-    def _serve(self, served: Served, now: datetime.datetime) -> list[str]:
-        deployment = Deployment(self.settings, self.model)
+    def _serve(self, served: Served, deployment: Deployment | Endpoints, now: datetime.datetime) -> list[str]:
         needed = needed_versions(served)
         spare = ledger_standing(self.ledger.entries()).previous  # a rollback needs it, and perhaps without MLflow
         failed = deployment.lay_out(needed | ({spare} if spare else set()), self.fetch)
         problems = [str(failed[version]) for version in sorted(needed & set(failed))]
         if served.champion in failed:
-            return [*problems, f"the split document of {self.model} stays as it was: its champion is not laid out"]
-        uris = {version: str(deployment.path(version)) for version in needed - set(failed)}
+            return [*problems, f"the split document of {self.model} stays as it was: its champion is not there"]
+        uris = {version: deployment.uri(version) for version in needed - set(failed)}
         self._write_split(make_split(served, uris=uris, version=self._next_version(), now=now))
         deployment.remove_others(needed | ({spare} if spare else set()))
         return problems

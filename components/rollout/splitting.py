@@ -41,7 +41,7 @@ def needed_versions(served: Served) -> set[str]:
 
 
 def make_split(served: Served, *, uris: Mapping[str, str], version: int, now: datetime.datetime) -> Split:
-    """A version without a folder in `uris` is left out, and the arm that needs it; the champion has one."""
+    """A version that is not in `uris` is left out, and the arm that needs it; the champion has one."""
     experiment = _experiment(served.rollout) if served.rollout else None
     if experiment and experiment.challenger not in uris:
         experiment = None

@@ -19,7 +19,8 @@ from components.registry.versions import Registry
 from components.rollout.adopting import adopt
 from components.rollout.completing import ACTOR, complete
 from components.rollout.deciding import Decision, decide
-from components.rollout.deployment import Deployment, Fetch
+from components.rollout.deployment import Fetch
+from components.rollout.endpoints import deployment_of
 from components.rollout.events import Change
 from components.rollout.noticing import notice
 from components.rollout.projection import Connect, Projection, fetch_from
@@ -149,7 +150,8 @@ class Ticker:
         standing = self.store.queued(self.model)
         if standing is None or self.store.active(self.model):
             return
-        failed = Deployment(self.settings, self.model).lay_out({standing.challenger}, self.fetch)
+        deployment = deployment_of(self.settings, self.model, self.spec.rollout or standing.plan.terms)
+        failed = deployment.lay_out({standing.challenger}, self.fetch)
         if failed:
             report.problems.append(f"{standing.id} waits for its model: {failed[standing.challenger].message}")
             return

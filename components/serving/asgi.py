@@ -22,6 +22,7 @@ import msgspec
 from components.serving.access_log import AccessLog
 from components.serving.engine import InputError
 from components.serving.measures import Traffic
+from pipelines.errors import TransientError, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -171,5 +172,8 @@ def _as_answer(error: Exception, method: str, path: str) -> HttpError:
         return HttpError(400, str(error))
     if isinstance(error, RecursionError):
         return HttpError(400, "the body must not be nested so deeply")
+    if isinstance(error, TransientError):
+        _log.error("%s %s failed: %s", method, path, one_line(error))
+        return HttpError(503, "what computes the predictions does not answer", RETRY)
     _log.error("%s %s failed", method, path, exc_info=error)
     return HttpError(500, "internal error; the server's log tells more")

@@ -5,7 +5,8 @@
     found.predictions                               # [rows, outputs]
 
 All requests that one turn of the event loop has read are a batch. While a slow engine works in its thread, the next
-batch gathers. An engine that becomes slow moves to its thread, and back when it is quick again.
+batch gathers. An engine that becomes slow moves to its thread, and back when it is quick again. One that waits for another
+process is never called on the event loop, and several of its calls may wait at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from components.serving.engine import Engine, InputError, Predictions
+from components.serving.engine import Engine, InputError, Predictions, Remote
 
 BATCH_ROWS = 256
 """Largest batch of several requests; one request is never split."""
@@ -34,11 +35,15 @@ MEMORY = 1 / 16
 """Weight of the newest call in the mean that decides where calls run: one hiccup moves nothing, one long stop does."""
 
 
+REMOTE_CALLS = 4
+"""At a time, of an engine that waits for another process."""
+
+
 class Computed(NamedTuple):
     predictions: Predictions
     millis: float
     """CPU time of the call that these rows were part of. It runs in one thread, so neighbours on the machine and other
-    threads, which make wall times of two models hard to compare, are not in it."""
+    threads, which make wall times of two models hard to compare, are not in it. Of another process wall time is known only."""
 
 
 class _Waiting(NamedTuple):
@@ -50,10 +55,13 @@ class Batcher:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._mean_secs = INLINE_SECS
-        self._began = 0.0
+        self._remote = isinstance(engine, Remote)
+        self._calls = REMOTE_CALLS if self._remote else 1
+        self._began: list[float] = []
+        """When each call began that a thread works on."""
         self._waiting: list[_Waiting] = []
-        self._working = self._scheduled = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._scheduled = False
+        self._threads = ThreadPoolExecutor(self._calls, thread_name_prefix="engine")
 
     def warm_up(self, rows: Sequence[Struct]) -> None:
         """Runs the engine, so that the first request finds it ready, and learns how long a call takes."""
@@ -67,19 +75,23 @@ class Batcher:
     @property
     def inline(self) -> bool:
         """Calls run on the event loop."""
-        return self._mean_secs < INLINE_SECS
+        return not self._remote and self._mean_secs < INLINE_SECS
 
     @property
     def quick(self) -> bool:
-        return self._mean_secs < QUICK_SECS
+        return not self._remote and self._mean_secs < QUICK_SECS
 
     @property
     def busy_secs(self) -> float:
-        """How long the call that its thread works on takes already."""
-        return time.perf_counter() - self._began if self._working else 0.0
+        """How long every thread works on its call already; 0 while one is free."""
+        return time.perf_counter() - max(self._began) if self._full else 0.0
+
+    @property
+    def _full(self) -> bool:
+        return len(self._began) == self._calls
 
     def close(self) -> None:
-        self._thread.shutdown(wait=False)
+        self._threads.shutdown(wait=False)
 
     def predict(self, rows: Sequence[Struct]) -> asyncio.Future[Computed]:
         """Raises, when awaited, `InputError` for these rows, whatever other requests hold."""
@@ -95,21 +107,21 @@ class Batcher:
         self._scheduled = False
         # Who has gone meanwhile, or was answered by somebody else, need not be computed.
         self._waiting = [waiting for waiting in self._waiting if not waiting.answer.done()]
-        while self._waiting and not self._working:
+        while self._waiting and not self._full:
             batch = self._take()
             parts = [waiting.rows for waiting in batch]
-            self._began = time.perf_counter()
+            began = time.perf_counter()
             if self.inline and sum(map(len, parts)) <= BATCH_ROWS:
                 answers = _compute(self._engine, parts)
-                self._learn()
+                self._learn(began)
                 _deliver(batch, answers)
             else:
-                self._working = True
-                running = asyncio.get_running_loop().run_in_executor(self._thread, _compute, self._engine, parts)
-                running.add_done_callback(partial(self._finish, batch))
+                self._began.append(began)
+                running = asyncio.get_running_loop().run_in_executor(self._threads, _compute, self._engine, parts)
+                running.add_done_callback(partial(self._finish, batch, began))
 
-    def _learn(self) -> None:
-        self._mean_secs += MEMORY * (time.perf_counter() - self._began - self._mean_secs)
+    def _learn(self, began: float) -> None:
+        self._mean_secs += MEMORY * (time.perf_counter() - began - self._mean_secs)
 
     def _take(self) -> list[_Waiting]:
         count, rows = 1, len(self._waiting[0].rows)
@@ -122,9 +134,9 @@ class Batcher:
         del self._waiting[:count]
         return batch
 
-    def _finish(self, batch: list[_Waiting], done: asyncio.Future[list[Computed | Exception]]) -> None:
-        self._working = False
-        self._learn()
+    def _finish(self, batch: list[_Waiting], began: float, done: asyncio.Future[list[Computed | Exception]]) -> None:
+        self._began.remove(began)
+        self._learn(began)
         _deliver(batch, done.result())
         self._start()
 
@@ -148,16 +160,20 @@ def _compute(engine: Engine, parts: Sequence[Sequence[Struct]]) -> list[Computed
             Computed(whole.predictions[stop - len(rows) : stop], whole.millis)
             for stop, rows in zip(stops, parts, strict=True)
         ]
-    return [whole] if len(parts) == 1 else [compute(engine, rows) for rows in parts]
+    if len(parts) == 1 or (isinstance(engine, Remote) and not isinstance(whole, InputError)):
+        # A server that fails is not asked once more for each of them.
+        return [whole] * len(parts)
+    return [compute(engine, rows) for rows in parts]
 
 
 def compute(engine: Engine, rows: Sequence[Struct]) -> Computed | Exception:
     """In the thread of the caller."""
-    began = time.thread_time()
+    clock = time.perf_counter if isinstance(engine, Remote) else time.thread_time
+    began = clock()
     try:
         found = engine.predict(rows)
     except Exception as error:  # noqa: BLE001 - handed to the requests that wait
         return error
     if not np.isfinite(found).all():
         return InputError("the model has no finite prediction for these values")
-    return Computed(found, (time.thread_time() - began) * 1000)
+    return Computed(found, (clock() - began) * 1000)

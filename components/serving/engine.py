@@ -9,7 +9,7 @@ of the caller: a batch of one takes half of what a signature's call takes, and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,8 +49,16 @@ class Engine(Protocol):
         """Gives its memory back; nobody calls it any more."""
 
 
+class Remote:
+    """Base of engines that wait for another process: never on the event loop, and several calls at a time."""
+
+
 class TensorFlowEngine:
     """A SavedModel of `components.training.export`."""
+
+    columns_signature, examples_signature = COLUMNS, EXAMPLES
+    """That are called, and which of their outputs are wanted."""
+    outputs: tuple[str, ...] = (OUTPUT,)
 
     def __init__(self, path: Path) -> None:
         """Raises `SpecError` when the folder holds no such model."""
@@ -58,48 +66,57 @@ class TensorFlowEngine:
         from google.protobuf import json_format
 
         self._errors = (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError, tf.errors.UnimplementedError)
-        self._example = tf.train.Example
-        session, signatures = _load(path)
+        wanted: dict[str, tuple[str, ...]] = dict.fromkeys((COLUMNS, EXAMPLES), (OUTPUT,))
+        wanted |= dict.fromkeys((self.columns_signature, self.examples_signature), self.outputs)
+        session, signatures = _load(path, wanted)
         self.close = session.close
         self.columns = tuple(_column(name, found) for name, found in sorted(signatures[COLUMNS].inputs.items()))
         self.signatures = {
             name: json_format.MessageToDict(found, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-            for name, found in signatures.items()
+            for name, found in signatures.items() if name in (COLUMNS, EXAMPLES)
         }  # fmt: skip
-        self._of_columns = _callable(session, signatures[COLUMNS], [column.name for column in self.columns])
-        self._of_examples = _callable(session, signatures[EXAMPLES], ["examples"])
+        names = [column.name for column in self.columns]
+        self._of_columns = _callable(session, signatures[self.columns_signature], names, self.outputs)
+        self._of_examples = _callable(session, signatures[self.examples_signature], ["examples"], self.outputs)
 
     def predict(self, rows: Sequence[Struct]) -> Predictions:
         try:
             arrays = to_arrays(self.columns, rows)
         except AmbiguousError:
-            return self.predict_examples([self._serialize(row) for row in rows])
+            return self.predict_examples([serialize(self.columns, row) for row in rows])
         return self._run(self._of_columns, arrays)
 
     def predict_examples(self, examples: Sequence[bytes]) -> Predictions:
         return self._run(self._of_examples, [np.array(list(examples), object)])
 
     def _run(self, function: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]]) -> Predictions:
+        predictions: Predictions
+        [predictions] = self._call(function, arrays)
+        return predictions
+
+    def _call(self, function: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]]) -> list[Any]:
         try:
-            [found] = function(*arrays)
+            return list(function(*arrays))
         except self._errors as error:
             # The first line says what; those after it say where in the graph.
             raise InputError(f"the model refuses these values: {str(error.message).splitlines()[0][:300]}") from error
-        predictions: Predictions = found
-        return predictions
-
-    def _serialize(self, row: Struct) -> bytes:
-        example = self._example()
-        for column, value in zip(self.columns, msgspec.structs.astuple(row), strict=False):
-            feature = example.features.feature[column.name]
-            kind = {"text": feature.bytes_list, "int": feature.int64_list, "float": feature.float_list}[column.kind]
-            kind.value.extend(values_of(column, value))
-        serialized: bytes = example.SerializeToString()
-        return serialized
 
 
-def _load(path: Path) -> tuple[Any, dict[str, Any]]:
-    """The session and the signatures."""
+def serialize(columns: Sequence[Column], row: Struct) -> bytes:
+    """As a tf.Example."""
+    import tensorflow as tf
+
+    example = tf.train.Example()
+    for column, value in zip(columns, msgspec.structs.astuple(row), strict=False):
+        feature = example.features.feature[column.name]
+        kind = {"text": feature.bytes_list, "int": feature.int64_list, "float": feature.float_list}[column.kind]
+        kind.value.extend(values_of(column, value))
+    serialized: bytes = example.SerializeToString()
+    return serialized
+
+
+def _load(path: Path, outputs: Mapping[str, Sequence[str]]) -> tuple[Any, dict[str, Any]]:
+    """The session and the signatures, each with outputs that it must have."""
     import tensorflow as tf
 
     # One thread per call: the server is scaled by processes, and a small model gains nothing from more.
@@ -114,12 +131,15 @@ def _load(path: Path) -> tuple[Any, dict[str, Any]]:
             fix="export it as components.training.export does",
             place=str(path),
         ) from error
-    signatures = {name: meta.signature_def[name] for name in (EXAMPLES, COLUMNS) if name in meta.signature_def}
+    signatures = {name: meta.signature_def[name] for name in outputs if name in meta.signature_def}
     if missing := [
-        name for name in (EXAMPLES, COLUMNS) if name not in signatures or OUTPUT not in signatures[name].outputs
+        name
+        for name, wanted in outputs.items()
+        if name not in signatures or set(wanted) - set(signatures[name].outputs)
     ]:
         raise SpecError(
-            f"the model must have the signatures {EXAMPLES} and {COLUMNS} with the output `{OUTPUT}`. "
+            f"the model must have the signatures {' and '.join(sorted(outputs, reverse=True))}, with the output `{OUTPUT}` "
+            f"or what its LiteRT file reads. "
             f"Received: {bounded(sorted(meta.signature_def)) or 'none'}; not usable: {bounded(missing)}",
             fix="export it as components.training.export does",
             place=str(path),
@@ -135,12 +155,12 @@ def _column(name: str, tensor: Any) -> Column:
     return Column(name, kinds[tf.as_dtype(tensor.dtype)], None if -1 in sizes else sizes)
 
 
-def _callable(session: Any, signature: Any, inputs: Sequence[str]) -> Callable[..., Any]:
+def _callable(session: Any, signature: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Callable[..., Any]:
     from tensorflow.core.protobuf import config_pb2
 
     options = config_pb2.CallableOptions()
     options.feed.extend(signature.inputs[name].name for name in inputs)
-    options.fetch.append(signature.outputs[OUTPUT].name)
+    options.fetch.extend(signature.outputs[name].name for name in outputs)
     # In the thread of the caller. `Session.make_callable` takes no options.
     options.run_options.inter_op_thread_pool = -1
     made: Callable[..., Any] = session._make_callable_from_options(options)

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from components.serving.application import Application
 from components.serving.process import frame_of, freeze, process_options, run_main, run_process, without_keras
@@ -19,7 +18,9 @@ _log = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m components.serving", parents=[process_options(port=8501)])
-    parser.add_argument("--model", required=True, type=Path, help="folder of the SavedModel")
+    parser.add_argument(
+        "--model", required=True, help="folder of the SavedModel or its LiteRT file, or a server's address"
+    )
     parser.add_argument("--name", required=True, help="of the model, in paths")
     parser.add_argument("--version", default="1")
     return run_main("serving", parser.parse_args(arguments), _serve)
@@ -36,8 +37,8 @@ def _serve(options: argparse.Namespace) -> None:
     run_process(application, application.frame, options, prepare=prepare)
 
 
-def _load(application: Application, model: Path) -> None:
+def _load(application: Application, model: str) -> None:
     without_keras()
-    from components.serving.engine import TensorFlowEngine
+    from components.serving.engines.loading import load_engine
 
-    application.serve(TensorFlowEngine(model))
+    application.serve(load_engine(model))

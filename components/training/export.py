@@ -59,7 +59,7 @@ def export_model(
     """Writes the SavedModel at `path`, whole or not at all.
 
     With `with_transform` it also gives what the model itself reads, for an engine that runs the model only:
-    the signature `transform_columns`, and `serving.transform_features` for Python.
+    the signatures `transform_columns` and `transform_examples`, and `serving.transform_features` for Python.
 
     Raises:
         UserCodeError: a transformed feature needs the label, which no request has.
@@ -76,6 +76,11 @@ def export_model(
     if with_transform:
         serving.resources.transform_features = serving.transform_features
         archive.add_endpoint("transform_columns", serving.transform, input_signature=[_column_signature(spec)])
+        archive.add_endpoint(
+            "transform_examples",
+            serving.transform_examples,
+            input_signature=[tf.TensorSpec([None], tf.string, name="examples")],
+        )
     _write(archive, path)
 
 
@@ -105,6 +110,9 @@ class _Serving:
 
     def transform(self, columns: Mapping[str, Any]) -> dict[str, Any]:
         return self.transform_features(self._as_features(columns))
+
+    def transform_examples(self, examples: Any) -> dict[str, Any]:
+        return self.transform_features(tf.io.parse_example(examples, self._spec))
 
     def _as_features(self, columns: Mapping[str, Any]) -> dict[str, Any]:
         return {name: _as_feature(columns[name], spec) for name, spec in self._spec.items()}

@@ -5,12 +5,15 @@ KPIs, their margins and which of them are guardrails stand in `kpis`, once for t
 
 from __future__ import annotations
 
+import re
+import string
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipelines.spec.base import Frozen, Positive
 
+_ADDRESS = re.compile(r"https?://[^/]+/(.+/)?v[12]/models/[^/]")
 Share = Annotated[float, Field(gt=0, le=0.5)]
 
 
@@ -70,6 +73,27 @@ class Rollout(Frozen):
     """Gateways that hear nothing newer end the experiment by themselves."""
     tick_secs: Positive = 300
     guardrails: Guardrails = Guardrails()
+    engine: Literal["tensorflow", "litert"] = "tensorflow"
+    """Of the gateway. `litert`: versions that `compress` made a LiteRT file for are computed by it, others by TensorFlow."""
+    endpoint: str | None = None
+    """Where versions are served, instead of in the gateway: `http://shop-{version}.internal/v2/models/shop`, with `{model}`,
+    the pipeline of the version, for an experiment. A version that is not ready there meets nobody."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _a_template(cls, endpoint: str | None) -> str | None:
+        if endpoint is None:
+            return None
+        try:
+            fields = {name for _, name, _, _ in string.Formatter().parse(endpoint) if name is not None}
+        except ValueError:
+            fields = set()
+        if not _ADDRESS.match(endpoint) or "version" not in fields or fields - {"version", "model"}:
+            raise ValueError(
+                "`endpoint` is http(s)://HOST/v1/models/NAME or …/v2/models/NAME with {version} in it, and {model} if need "
+                f"be. Received: {endpoint[:200]}"
+            )
+        return endpoint
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -79,6 +103,12 @@ class Rollout(Frozen):
             raise ValueError(
                 "`kind: experiment` names the other recipe in `challenger`, and `refresh` has none. "
                 f"Received: kind={self.kind}, challenger={self.challenger}"
+            )
+        if self.endpoint and self.engine != "tensorflow":
+            raise ValueError(f"`endpoint` leaves the engine to the server there. Received: engine={self.engine}")
+        if self.endpoint and self.challenger and "{model}" not in self.endpoint:
+            raise ValueError(
+                f"`endpoint` must hold {{model}}, because both recipes number their versions. Received: {self.endpoint}"
             )
         if 2 * self.stages[-1] + self.holdback > 1:
             raise ValueError(

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from components.compression import litert, measuring
-from components.compression.litert import FOLDER, LitertModel
+from components.compression.litert import LitertModel
+from components.compression.litert_paths import FOLDER
 from components.compression.measurement import folder_bytes, gzip_bytes
 from components.compression.measuring import measure
 from components.compression.pruning import share_at, zero

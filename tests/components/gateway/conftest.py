@@ -24,7 +24,9 @@ from components.gateway.shadow import Shadow
 from components.gateway.watching import SplitWatch
 from components.serving.asgi import Frame, Limits
 from components.serving.columns import Column
-from components.serving.engine import Predictions
+from components.serving.engine import Engine, Predictions
+from components.serving.engines.addresses import is_address
+from components.serving.engines.loading import load_engine
 from pipelines.errors import TransientError
 from tests.components.serving.conftest import model  # noqa: F401
 from tests.components.training.conftest import transformed  # noqa: F401
@@ -129,10 +131,13 @@ class Gateway:
         )
         self.application.watch(self.watch)
 
-    def _load(self, path: Path) -> Toy:
-        if path.name in self.broken:
-            raise OSError(f"{path}: not a model")
-        made = self.engines[path.name] = Toy(path.name)
+    def _load(self, uri: str) -> Engine:
+        if is_address(uri):
+            return load_engine(uri)
+        name = Path(uri).name
+        if name in self.broken:
+            raise OSError(f"{uri}: not a model")
+        made = self.engines[name] = Toy(name)
         return made
 
     def write(self, split: Split) -> None:

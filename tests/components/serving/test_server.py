@@ -101,9 +101,9 @@ def test_it_listens_before_tensorflow_is_imported_and_never_needs_tfx() -> None:
 
 def test_the_model_needs_tensorflow_and_nothing_around_it(model: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from components.serving import server;"
+        "import sys; from components.serving import server;"
         "from components.serving.application import Application; application = Application(name='m', version='1');"
-        f"server._load(application, Path({str(model)!r})); print(*sys.modules)"
+        f"server._load(application, {str(model)!r}); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     imported = set(done.stdout.split())
