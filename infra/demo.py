@@ -84,7 +84,7 @@ class Demo:
         with AirflowApi(
             self.configuration.airflow_url, user=AIRFLOW_USER, password=services.secrets.airflow_password
         ) as api:
-            shop = LiveShop(self.configuration, report=self._tell, api=api, visits=self.visits)
+            shop = LiveShop(self.configuration, api, report=self._tell, visits=self.visits)
             retrains = Retrains(api, settings=self.configuration.settings, report=self.report)
             self._tell(f"{DAG}: waiting for Airflow to see it")
             retrains.wait_for_dag()

@@ -1,6 +1,6 @@
 """What the demo does with a served shop: simulated traffic, ticks, and the training day that comes of its log.
 
-shop = LiveShop(configuration, report=print, api=api)
+shop = LiveShop(configuration, api, report=print)
 shop.open("2026-01-06")                 # the gateway serves the champion
 shop.pass_day("2026-01-06", hours=(0, 12))
 shop.write_training_day("2026-01-06")
@@ -42,9 +42,8 @@ Report = Callable[[str], None]
 @dataclass
 class LiveShop:
     configuration: Configuration
+    api: AirflowApi
     report: Report
-    api: AirflowApi | None = None
-    """None: ticks are commands instead of runs of Airflow's DAG."""
     visits: int = 24_000
     """A day."""
     states: dict[str, str] = field(default_factory=dict)
@@ -75,21 +74,20 @@ class LiveShop:
 
     def tick(self, day: str, hour: int) -> None:
         """At the simulated time."""
-        for line in self._tick_in_airflow(day, hour) if self.api else self._tick_here(day, hour):
+        report = self._tick_report(day, hour)
+        for line in [*report["lines"], *report["problems"]]:
             found = _STATE.match(line)
             if found:
                 self.states[found["rollout"]] = found["state"]
                 self.report(
                     f"{_time(day, hour)}  {found['rollout']} {found['state'].replace('_', ' ')}: {found['reason']}"
                 )
+        if active := report["active"]:  # a tick of the retrain may have begun it
+            self.states[active["rollout"]] = active["state"]
         self._wait_for_split()
 
-    def _tick_here(self, day: str, hour: int) -> list[str]:
-        return self._daybreak("ticks", "rollout", "tick", PIPELINE, "--now", _time(day, hour), may_fail=True)
-
-    def _tick_in_airflow(self, day: str, hour: int) -> list[str]:
-        """What the tick of a run of the rollout's DAG reports."""
-        assert self.api is not None
+    def _tick_report(self, day: str, hour: int) -> dict[str, Any]:
+        """Of a run of the rollout's DAG."""
         api, began = self.api, time.monotonic()
         now = _time(day, hour)
         run = {"dag_run_id": f"demo__{now}", "logical_date": None, "conf": {"now": f"{now}:00Z"}}
@@ -105,11 +103,10 @@ class LiveShop:
             time.sleep(_POLL_SECS)
         self.secs["ticks"] = self.secs.get("ticks", 0.0) + time.monotonic() - began
         found = patiently(lambda: api.get(f"{path}/taskInstances/tick/xcomEntries/return_value"))["value"]
-        report = json.loads(found) if isinstance(found, str) else found
-        return [*report["lines"], *report["problems"]]
+        report: dict[str, Any] = json.loads(found) if isinstance(found, str) else found
+        return report
 
     def _trigger(self, path: str, run: Mapping[str, Any]) -> None:
-        assert self.api is not None
         try:
             self.api.post(path, run)
         except AirflowAnswer as answer:
@@ -153,13 +150,13 @@ class LiveShop:
                 )
             time.sleep(_POLL_SECS)
 
-    def _daybreak(self, kind: str, *words: str, may_fail: bool = False) -> list[str]:
-        return self._run(kind, [sys.executable, "-m", "pipelines.cli", *words], may_fail=may_fail)
+    def _daybreak(self, kind: str, *words: str) -> list[str]:
+        return self._run(kind, [sys.executable, "-m", "pipelines.cli", *words])
 
     def _ml(self, kind: str, *words: str) -> list[str]:
         return self._run(kind, [str(self.configuration.settings.python("ml")), "-m", *words])
 
-    def _run(self, kind: str, command: Sequence[str], *, may_fail: bool = False) -> list[str]:
+    def _run(self, kind: str, command: Sequence[str]) -> list[str]:
         began = time.monotonic()
         done = subprocess.run(
             command, cwd=self.configuration.settings.home, capture_output=True, text=True, check=False
@@ -167,10 +164,7 @@ class LiveShop:
         self.secs[kind] = self.secs.get(kind, 0.0) + time.monotonic() - began
         if done.returncode != 0:
             end = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-            said = f"`{' '.join(command[2:])}` ended with {done.returncode}:\n{end}"
-            if not may_fail:
-                raise DaybreakError(said)
-            self.report(said)
+            raise DaybreakError(f"`{' '.join(command[2:])}` ended with {done.returncode}:\n{end}")
         return done.stdout.strip().splitlines()
 
 

@@ -98,6 +98,11 @@ class Model:
         self.serve = self._loaded.signatures["serving_default"]
         """Takes serialized `examples`."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Raw columns that it reads."""
+        return tuple(self._features)
+
     def __call__(self, tensors: Mapping[str, Any], batch: pa.RecordBatch) -> Floats:
         """`[rows]`, of more than one output `[rows, outputs]`. A model of an earlier day may want a column otherwise than it is today: then it reads examples."""
         if all(name in tensors and spec.is_compatible_with(tensors[name]) for name, spec in self._features.items()):

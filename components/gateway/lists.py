@@ -31,12 +31,11 @@ class ListRequest(Struct, forbid_unknown_fields=True):  # type: ignore[call-arg]
 
     def rows(self, served: Served, policy: PolicyTerms) -> list[Struct]:
         """Raises `msgspec.ValidationError`, which names the field."""
-        # The policy's own columns may be given whether or not the model looks at them.
-        own = {policy.item, policy.position} - served.names
+        # What is logged may hold more than this model reads: another arm's does, or tomorrow's.
         top = {policy.position: 0} if policy.position in served.names else {}
-        shared = {name: value for name, value in self.context.items() if name not in own}
+        shared = {name: value for name, value in self.context.items() if name in served.names}
         rows = [
-            shared | {name: value for name, value in candidate.items() if name not in own} | top
+            shared | {name: value for name, value in candidate.items() if name in served.names} | top
             for candidate in self.candidates
         ]
         found: list[Struct] = msgspec.convert(rows, list[served.row])  # type: ignore[name-defined]

@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from components.serving.engine import COLUMNS
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -70,7 +72,7 @@ def write_package(
         model_id=model_id,
         run_id=run_id,
         mlflow_version=mlflow.__version__,
-        signature=signature_of(schema, label=label),
+        signature=signature_of(schema, columns=served_columns(saved_model), label=label),
         saved_input_example_info={"artifact_path": EXAMPLE, "type": "json_object"},
     )
     model.add_flavor(
@@ -79,25 +81,36 @@ def write_package(
     model.save(str(folder / "MLmodel"))
 
 
-def signature_of(schema: schema_pb2.Schema, *, label: str) -> ModelSignature:
+def served_columns(saved_model: Path) -> frozenset[str] | None:
+    """Raw columns that a request must hold; None for a model that takes examples only."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    parsed = saved_model_pb2.SavedModel.FromString((saved_model / "saved_model.pb").read_bytes())
+    signatures = parsed.meta_graphs[0].signature_def
+    return frozenset(signatures[COLUMNS].inputs) if COLUMNS in signatures else None
+
+
+def signature_of(schema: schema_pb2.Schema, *, columns: Collection[str] | None, label: str) -> ModelSignature:
     """Raw columns in, one probability out."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
     from mlflow.types.schema import Array
     from tensorflow_metadata.proto.v0 import schema_pb2
 
-    columns: list[ColSpec | TensorSpec] = []
+    taken: list[ColSpec | TensorSpec] = []
     for feature in schema.feature:
-        if feature.name == label:
+        if feature.name == label or (columns is not None and feature.name not in columns):
             continue
         kind = DataType[_MLFLOW_TYPES[schema_pb2.FeatureType.Name(feature.type)]]
         many = feature.HasField("value_count") and feature.value_count.max != 1
         required = feature.presence.min_fraction == 1
-        columns.append(ColSpec(Array(kind) if many else kind, feature.name, required=required))
-    return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec(DataType.double, "predictions")]))
+        taken.append(ColSpec(Array(kind) if many else kind, feature.name, required=required))
+    return ModelSignature(inputs=Schema(taken), outputs=Schema([ColSpec(DataType.double, "predictions")]))
 
 
-def first_example(examples: Path, *, schema: schema_pb2.Schema, label: str) -> dict[str, Any]:
+def first_example(
+    examples: Path, *, schema: schema_pb2.Schema, columns: Collection[str] | None, label: str
+) -> dict[str, Any]:
     """The raw columns of the first eval example, as a request would hold them."""
     from components.examples.records import read, row_groups
 
@@ -108,7 +121,7 @@ def first_example(examples: Path, *, schema: schema_pb2.Schema, label: str) -> d
     request: dict[str, Any] = {}
     for feature in schema.feature:
         values = found.get(feature.name, [None])[0]
-        if feature.name != label and values is not None:
+        if feature.name != label and values is not None and (columns is None or feature.name in columns):
             plain = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
             many = feature.HasField("value_count") and feature.value_count.max != 1
             request[feature.name] = plain if many else plain[0]

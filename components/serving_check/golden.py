@@ -54,12 +54,13 @@ def choose(
     batch = _spread(groups, list(config.arrow_schema.names), count)
     if batch is None:
         return None
-    rows = batch.drop_columns([label]).to_pylist() if label in batch.schema.names else batch.to_pylist()
+    scoring = Model(model)
+    rows = batch.select([name for name in batch.schema.names if name in scoring.columns and name != label]).to_pylist()
     kept = [index for index, row in enumerate(rows) if _is_finite(row)]
     if not kept:
         return None
     chosen = batch.take(pa.array(kept))
-    predictions = Model(model)(BatchAdapter(config)(chosen), chosen)
+    predictions = scoring(BatchAdapter(config)(chosen), chosen)
     instances = tuple(_instance(rows[index]) for index in kept)
     return Golden(instances, as_predictions(predictions), len(rows) - len(kept))
 

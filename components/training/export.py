@@ -5,7 +5,7 @@
 
 Signatures:
     serving_default: `examples`, serialized tf.Examples of raw columns, `[batch]` string; the label is not needed.
-    serve_columns: one tensor per raw column. A column of one value per row is `[batch, 1]`; one of any number of
+    serve_columns: one tensor per raw column that a feature comes from. A column of one value per row is `[batch, 1]`; one of any number of
         values is `[batch, length]`, padded with `MISSING`, so a row without a value is all padding.
 
 Beside them, for Python: `serving.of_features({"price": …})` of the loaded model takes what `tf.io.parse_example` gives,
@@ -18,7 +18,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ def export_model(
     """
     spec = raw_feature_spec(schema, label=label)
     serving = _Serving(model, transform, spec, label)
+    spec = serving.spec
     archive = keras.export.ExportArchive()
     archive._tf_trackable.serving = serving.resources
     archive.add_endpoint(
@@ -88,10 +89,12 @@ class _Serving:
     """Raw rows to predictions: transform graph, then model."""
 
     def __init__(self, model: Predictor, transform: Path, spec: FeatureSpec, label: str) -> None:
-        self._model, self._spec = model, dict(spec)
+        self._model = model
         transformed = TFTransformOutput(str(transform)).transformed_feature_spec()
         self._shapes = {name: shape for name, (shape, _) in feature_shapes(transformed, label=label).items()}
         self._loader = _load_transform(transform / "transform_fn")
+        unread = _unread(self._loader, spec, features=self._shapes)
+        self.spec = spec = {name: feature for name, feature in spec.items() if name not in unread}
         # All endpoints call one function, so that the graph is made, and stored, once.
         self._of_features = tf.function(self._predict, input_signature=[_feature_signature(spec)])
         self.transform_features = tf.function(self._transform, input_signature=[_feature_signature(spec)])
@@ -103,7 +106,7 @@ class _Serving:
             self.resources.model = model
 
     def of_examples(self, examples: Any) -> dict[str, Any]:
-        return self._of_features(tf.io.parse_example(examples, self._spec))
+        return self._of_features(tf.io.parse_example(examples, self.spec))
 
     def of_columns(self, columns: Mapping[str, Any]) -> dict[str, Any]:
         return self._of_features(self._as_features(columns))
@@ -112,10 +115,10 @@ class _Serving:
         return self.transform_features(self._as_features(columns))
 
     def transform_examples(self, examples: Any) -> dict[str, Any]:
-        return self.transform_features(tf.io.parse_example(examples, self._spec))
+        return self.transform_features(tf.io.parse_example(examples, self.spec))
 
     def _as_features(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: _as_feature(columns[name], spec) for name, spec in self._spec.items()}
+        return {name: _as_feature(columns[name], spec) for name, spec in self.spec.items()}
 
     def _predict(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         predictions = self._model(self._transform(raw), training=False)
@@ -130,6 +133,18 @@ class _Serving:
                 place="features.py",
             )
         return {name: tf.reshape(transformed[name], (-1, *shape)) for name, shape in self._shapes.items()}
+
+
+def _unread(loader: SavedModelLoader, columns: Iterable[str], *, features: Iterable[str]) -> set[str]:
+    """Columns that no feature comes from: whoever asks for predictions could not know a propensity, or the value of a click."""
+    needed = set(features)
+    # What `apply_transform_model` goes by; TensorFlow Transform has no public door to it.
+    inputs = loader._structured_inputs.keys()
+    computed = {name: set(loader._get_fetches_keys(loader._get_feeds([name]))) for name in columns if name in inputs}
+    unread = {
+        name for name in columns if name not in computed or needed & loader.structured_outputs.keys() <= computed[name]
+    }
+    return unread if len(unread) < len(set(columns)) else set()
 
 
 @functools.lru_cache(maxsize=1)

@@ -34,8 +34,6 @@ _BLOCK = 500
 LATE_SHARE, LATE_SECS = 0.03, 1500.0
 TWICE_SHARE = 0.01
 PURCHASE_SHARE = 0.125
-UNKNOWN = {"decision_id": 0, "propensity": 0.0, "propensity_floor": 0.0, "click_value": 0.0}
-"""Nobody knows them before the list is drawn, and no model looks at them; its signature has every required column."""
 
 
 class Due(NamedTuple):
@@ -115,8 +113,7 @@ def _probabilities(world: World, day: datetime.date, users: Ints, candidates: In
 def _context(world: World, user: int, device: int, query: str, time: float, remembered: Ints) -> bytes:
     recent = [item for item in remembered[user].tolist() if item >= 0]
     return msgspec.json.encode(
-        UNKNOWN
-        | {
+        {
             "time": int(time),
             "user_id": f"u{user}",
             "country": COUNTRIES[world.user_country[user]],

@@ -240,7 +240,9 @@ def test_a_person_starts_only_what_the_gates_could_not_judge(settings: Settings)
         def start_by_hand(self, version: str, day: str, reason: str) -> None:
             started.append(version)
 
-    shop = Shop(Configuration.read(settings, environ={}), report=lambda line: None)
+    shop = Shop(
+        Configuration.read(settings, environ={}), AirflowApi("", user="", password=""), report=lambda line: None
+    )
     for number, verdict in enumerate(("accepted", "inconclusive", "refused"), start=1):
         decision = {"verdict": verdict, "model": {"version": str(number)}}
         result = DayResult(day=DAY, run_id="shop-1", airflow_state="success", decision=decision)
@@ -249,16 +251,22 @@ def test_a_person_starts_only_what_the_gates_could_not_judge(settings: Settings)
 
 
 class Scripted(LiveShop):
-    """Commands answer from a script."""
+    """Commands and ticks answer from a script."""
 
     def __init__(self, settings: Settings, report: Callable[[str], None]) -> None:
-        super().__init__(Configuration.read(settings, environ={}), report)
+        api = AirflowApi("", user="", password="")
+        super().__init__(Configuration.read(settings, environ={}), api, report)
         self.asked: list[tuple[str, ...]] = []
-        self.says: dict[str, list[str]] = {}
+        self.says: dict[str, dict[str, Any]] = {}
 
-    def _run(self, kind: str, command: Sequence[str], *, may_fail: bool = False) -> list[str]:
+    def _run(self, kind: str, command: Sequence[str]) -> list[str]:
         self.asked.append(tuple(command[3:]))
-        return self.says.get(command[-1], [])
+        return []
+
+    def _tick_report(self, day: str, hour: int) -> dict[str, Any]:
+        time = f"{day}T{hour:02d}:00"
+        self.asked.append(("tick", time))
+        return {"lines": [], "problems": [], "active": None} | self.says.get(time, {})
 
     def _wait_for_split(self) -> None:
         pass
@@ -267,8 +275,8 @@ class Scripted(LiveShop):
 def test_a_day_is_traffic_and_ticks_in_the_order_of_its_clock(settings: Settings, lines: list[str]) -> None:
     shop = Scripted(settings, lines.append)
     shop.pass_day(DAY, hours=(0, 12), visits=100)
-    assert ["--now" in words for words in shop.asked] == [True, False, True, False]
-    assert [words[-1] for words in shop.asked if "--now" in words] == [f"{DAY}T00:00", f"{DAY}T12:00"]
+    assert [words[0] == "tick" for words in shop.asked] == [True, False, True, False]
+    assert [words[-1] for words in shop.asked if words[0] == "tick"] == [f"{DAY}T00:00", f"{DAY}T12:00"]
     sent = [words[words.index("--from") + 1 :] for words in shop.asked if "--from" in words]
     assert sent == [
         (f"{DAY}T00:00", "--hours", "12", "--visits", "100"),
@@ -279,13 +287,21 @@ def test_a_day_is_traffic_and_ticks_in_the_order_of_its_clock(settings: Settings
 def test_a_rollout_that_ended_ends_the_day(settings: Settings, lines: list[str]) -> None:
     shop = Scripted(settings, lines.append)
     shop.says = {
-        f"{DAY}T00:00": ["shop-2-ab: shadow (Its gates were passed.)"],
-        f"{DAY}T06:00": ["shop-2-ab: rolling_back (worse)", "shop-2-ab: rolled_back (worse (by far))"],
+        f"{DAY}T00:00": {"lines": ["shop-2-ab: shadow (Its gates were passed.)"]},
+        f"{DAY}T06:00": {"lines": ["shop-2-ab: rolling_back (worse)", "shop-2-ab: rolled_back (worse (by far))"]},
     }
     shop.pass_day(DAY, hours=(0, 6, 12), until_final=True)
     assert shop.states == {"shop-2-ab": "rolled_back"} and shop.newest == "rolled_back"
     assert sum("--from" in words for words in shop.asked) == 1
     assert lines[-1] == f"{DAY}T06:00  shop-2-ab rolled back: worse (by far)"
+
+
+def test_a_rollout_that_another_tick_began_is_followed(settings: Settings, lines: list[str]) -> None:
+    shop = Scripted(settings, lines.append)
+    shop.states = {"shop-1-cd": "promoted"}
+    shop.says = {f"{DAY}T00:00": {"active": {"rollout": "shop-2-ab", "state": "shadow"}}}
+    shop.pass_day(DAY, hours=(0, 12), until_final=True)
+    assert shop.newest == "shadow" and sum("--from" in words for words in shop.asked) == 2
 
 
 def test_a_start_that_is_no_date_is_refused_before_anything_starts(settings: Settings) -> None:

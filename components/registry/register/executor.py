@@ -19,7 +19,7 @@ from components.decision.report import GateReport, Verdict
 from components.ledger.entries import CHAMPION, Draft, Entry, Event, champion, standing, versions
 from components.ledger.ledger import Ledger
 from components.registry.champion.executor import SERVING_FOLDER
-from components.registry.package import first_example, model_key, write_package
+from components.registry.package import first_example, model_key, served_columns, write_package
 from components.registry.projection import ACTOR, write_projection
 from components.registry.versions import DAY, KEY, Registry
 from components.rollout.queue import Admission, admission, enqueue
@@ -241,7 +241,12 @@ def _log(registry: Registry, candidate: Candidate, *, key: str) -> LoggedModel:
             statistics=Path(candidate.uris["statistics"]),
             schema=schema,
             label=candidate.label,
-            example=first_example(Path(candidate.uris["examples"]), schema=schema, label=candidate.label),
+            example=first_example(
+                Path(candidate.uris["examples"]),
+                schema=schema,
+                columns=served_columns(candidate.saved_model),
+                label=candidate.label,
+            ),
             model_id=model.model_id,
             run_id=run_id,
         )

@@ -61,7 +61,7 @@ def test_inverse_propensities_of_a_gateways_log_sum_to_one(gateway: Gateway) -> 
     [
         (decide() | {"candidates": []}, "candidates"),
         (decide() | {"count": 0}, "count"),
-        (decide() | {"context": {"user_id": "u1", "colour": "red"}}, "colour"),
+        (decide() | {"context": {"user_id": "u1", "colour": "red"}}, "missing required field"),
         (decide() | {"candidates": [{"item_id": "i1", "price": "dear"}]}, "price"),
         (decide() | {"candidates": [{"price": 1.0}]}, "item_id"),
         (decide() | {"candidates": [{"item_id": "i1", "price": 1.0}] * 2}, "i1"),
