@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dags.factory import read_retrains
+from dags.factory import read_dags
 from pipelines.settings import Settings
 
-if problems := read_retrains(Settings.from_environment()).problems:
+if problems := read_dags(Settings.from_environment()).problems:
     raise ImportError("\n".join(problems))

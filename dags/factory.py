@@ -1,7 +1,7 @@
 """From manifests to DAGs.
 
-    retrains = read_retrains(Settings.from_environment())
-    [dag.dag_id for dag in retrains.dags], retrains.problems
+    declared = read_dags(Settings.from_environment())
+    [dag.dag_id for dag in declared.dags], declared.problems
 
 Parsing reads JSON only: no TensorFlow, TFX, Beam, MLflow, pandas or NumPy is imported by a DAG file.
 """
@@ -13,14 +13,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from airflow.sdk import DAG, Asset, ExceptionRetryPolicy, RetryAction, RetryRule, TaskGroup
+from airflow.sdk import DAG, Asset, TaskGroup
 
+from dags.command_operator import ONLY_WHEN_IT_HELPS
 from dags.conclusion import TASK_ID as CONCLUDE
 from dags.conclusion import conclude_when_stopped
 from dags.deadlines import deadlines
 from dags.docs import dag_page
-from dags.node_operator import NodeFailedForNow, NodeOperator
+from dags.node_operator import NodeOperator
 from dags.parameters import trigger_form
+from dags.rollouts import rollout_dags, start_rollout
 from dags.timetable import first_firing_day, timetable_of
 from pipelines.errors import DaybreakError, SpecError
 from pipelines.manifest import Manifest, Node, read_manifest
@@ -31,33 +33,29 @@ RETRY_DELAY = datetime.timedelta(seconds=10)
 MAX_RETRY_DELAY = datetime.timedelta(minutes=10)
 CONCLUDE_TIMEOUT = datetime.timedelta(minutes=15)
 
-ONLY_WHEN_IT_HELPS = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(NodeFailedForNow, action=RetryAction.RETRY, reason="the node's exit code says that a retry can help")
-    ]
-)
-
 
 @dataclass(frozen=True)
-class Retrains:
+class DeclaredDags:
     dags: tuple[DAG, ...]
     problems: tuple[str, ...]
     """One message per manifest that makes no DAG."""
 
 
-def read_retrains(settings: Settings) -> Retrains:
+def read_dags(settings: Settings) -> DeclaredDags:
     """Builds a DAG of every manifest; one that is broken is told about and keeps no other from loading."""
-    dags, problems = [], []
+    dags: list[DAG] = []
+    problems: list[str] = []
     for path in sorted(settings.manifests.glob("*.json")):
         if path.name.endswith(".ir.json"):
             continue
         try:
-            dags.append(retrain_dag(read_manifest(path), path))
+            manifest = read_manifest(path)
+            dags += [retrain_dag(manifest, path), *rollout_dags(manifest)]
         except DaybreakError as error:
             problems.append(f"{path.stem}: {error}")
         except Exception as error:  # noqa: BLE001 - whatever Airflow finds wrong with one DAG
             problems.append(f"{path.stem}: {type(error).__name__}: {error}\n  Fix: run `daybreak compile {path.stem}`")
-    return Retrains(dags=tuple(dags), problems=tuple(problems))
+    return DeclaredDags(dags=tuple(dags), problems=tuple(problems))
 
 
 def retrain_dag(manifest: Manifest, path: Path) -> DAG:
@@ -102,6 +100,8 @@ def _add_tasks(dag: DAG, manifest: Manifest, path: Path) -> None:
     conclude = _conclude_task(dag, manifest, path)
     for task in tasks.values():
         task >> conclude
+    if "register" in tasks and (manifest.spec or {}).get("rollout"):
+        tasks["register"] >> start_rollout(dag, manifest)
 
 
 def _group(dag: DAG, stage: str, *, taken: set[str]) -> TaskGroup | None:

@@ -1,4 +1,4 @@
-"""Links of a task to what it made: its MLflow run and the reports kept there.
+"""Links of a task to what it made: its MLflow run and the reports kept there, or the rollout it moved.
 
 Airflow asks for them once, in the task's own process when it ends, and stores the answer.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import BaseOperatorLink
+
+from pipelines.settings import Settings
 
 
 class TrackingLink(BaseOperatorLink):
@@ -38,3 +40,20 @@ def artifacts_page(run_url: str) -> str:
     """
     page, mark, query = run_url.partition("?")
     return f"{page.rstrip('/')}/artifacts{mark}{query}" if page else ""
+
+
+class RolloutLink(BaseOperatorLink):
+    """The page of the rollout that a task moved, drawn by the gateway."""
+
+    name = "Rollout page"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        del ti_key
+        report = getattr(operator, "report", {})
+        shown = report.get("active") or report.get("queued") or {}
+        return rollouts_page(Settings.from_environment(), shown.get("rollout", ""))
+
+
+def rollouts_page(settings: Settings, rollout: str = "") -> str:
+    """All rollouts, or the page of one."""
+    return f"{settings.gateway_url}/rollouts{f'/{rollout}' if rollout else ''}"

@@ -2,45 +2,30 @@
 
     NodeOperator(task_id="train", manifest=manifest, manifest_path=path, node=manifest.node("train"))
 
-The node runs in the warm worker when there is one, else as a cold process. What it prints appears in the task's log
-at once; its exit code decides whether Airflow tries again; killing the task kills the node.
+Its exit code decides whether Airflow tries again.
 """
 
 from __future__ import annotations
 
 import datetime
-import os
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from dags.child_environment import child_environment
+from dags.command_operator import CommandOperator, NodeFailedForNow
 from dags.links import ReportsLink, TrackingLink
 from dags.parameters import RunParameters
 from dags.runs import run_id
 from pipelines.errors import DaybreakError, RefusedError, retry_can_help
 from pipelines.outcome import Outcome, read_outcomes
 from pipelines.settings import Settings
-from pipelines.worker_client import NodeProcess, start_node, worker_socket
 
-KILL_GRACE_SECS = 4.0
-"""Between TERM and KILL when Airflow kills the task; Airflow itself follows with KILL after 5 s."""
-TIMEOUT_GRACE_SECS = 20.0
-"""The same after `execution_timeout`, when nobody is in a hurry."""
 ERROR_LINES = 12
 
 
-class NodeFailedForNow(AirflowException):
-    """The node was killed, or failed for a reason that may be gone on the next try."""
-
-
-class NodeOperator(BaseOperator):
+class NodeOperator(CommandOperator):
     """Runs one node of a compiled pipeline; `node=None` concludes the run instead.
 
     Args:
@@ -69,8 +54,6 @@ class NodeOperator(BaseOperator):
         self.has_spec = has_spec
         self.pipeline, self.manifest_path, self.node, self.timezone = pipeline, manifest_path, node, timezone
         self.outcome: Outcome | None = None
-        self._process: NodeProcess | None = None
-        self._killed = False
 
     def execute(self, context: Any) -> dict[str, Any]:
         settings = Settings.from_environment()
@@ -81,7 +64,8 @@ class NodeOperator(BaseOperator):
             raise (AirflowFailException if self.node else AirflowSkipException)(str(error)) from None
         run = run_id(self.pipeline, day=parameters.day, airflow_run_id=context["run_id"])
         started = time.time()
-        code = self._run(self._arguments(run, parameters), settings=settings, environ=_names(context, run=run))
+        arguments, environ = self._arguments(run, parameters), _names(context, run=run)
+        code = self._run(arguments, name=f"node {self.node or 'conclude'}", settings=settings, environ=environ)
         self.outcome = self._read_outcome(settings, run=run, since=started)
         if code != 0:
             self._fail(code)
@@ -92,59 +76,11 @@ class NodeOperator(BaseOperator):
             ].extra = result  # what listens to the asset needs no database to know the run
         return result
 
-    def on_kill(self) -> None:
-        """Runs in a signal handler over `execute`, which goes on to see the node end."""
-        self._killed = True
-        if self._process is None:
-            return
-        self._process.terminate()
-        timer = threading.Timer(KILL_GRACE_SECS, self._process.kill)
-        timer.daemon = True
-        timer.start()
-
     def _arguments(self, run: str, parameters: RunParameters) -> list[str]:
         common = ["--manifest", self.manifest_path, "--run-id", run, "--day", parameters.day.isoformat()]
         if self.node is None:
             return ["conclude", *common]
         return ["run", *common, "--node", self.node, *parameters.arguments(with_defaults=self.has_spec)]
-
-    def _run(self, arguments: Sequence[str], *, settings: Settings, environ: Mapping[str, str]) -> int:
-        with self._log_lines() as descriptor:
-            self._process = start_node(
-                arguments,
-                ml_python=settings.python("ml"),
-                worker_socket=worker_socket(settings),
-                environ=child_environment(os.environ, environ),
-                cwd=settings.home,
-                stdout=descriptor,
-                stderr=descriptor,
-            )
-            where = "in the warm worker" if self._process.warm else "cold, without a warm worker"
-            self.log.info("node %s runs %s, process %s", self.node or "conclude", where, self._process.pid)
-            if self._killed:  # the signal came while the node was starting
-                self.on_kill()
-            try:
-                return self._process.wait()
-            except BaseException:
-                self._process.stop(grace_secs=TIMEOUT_GRACE_SECS)
-                raise
-
-    @contextmanager
-    def _log_lines(self) -> Iterator[int]:
-        """A file descriptor whose lines go to the task's log as they come."""
-        reading, writing = os.pipe()
-        reader = threading.Thread(target=self._follow, args=(reading,), daemon=True)
-        reader.start()
-        try:
-            yield writing
-        finally:
-            os.close(writing)
-            reader.join(timeout=KILL_GRACE_SECS)  # a stray grandchild may hold the pipe open
-
-    def _follow(self, descriptor: int) -> None:
-        with os.fdopen(descriptor, encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                self.log.info("%s", line.rstrip("\n"))
 
     def _read_outcome(self, settings: Settings, *, run: str, since: float) -> Outcome | None:
         """What this try wrote; the file of an earlier try, left when the node was killed, does not count."""

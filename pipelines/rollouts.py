@@ -11,25 +11,21 @@ What a person does is an event in PostgreSQL first; then a tick carries it out. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.errors import DaybreakError, SpecError, bounded
+from pipelines.errors import SpecError
 from pipelines.manifest import read_manifest
 from pipelines.ml_environment import become_ml
 from pipelines.override import current_user
-from pipelines.settings import Settings
+from pipelines.settings import GATEWAY_PORT, Settings
 from pipelines.spec import Spec
 
 if TYPE_CHECKING:
-    from components.rollout.deciding import Decision
-    from components.rollout.standing import Standing
     from components.rollout.store import RolloutStore
 
-GATEWAY_PORT = 8600
 app = typer.Typer(no_args_is_help=True, help="Live traffic for a candidate, little by little: docs/rollout.md")
 
 Name = Annotated[str, typer.Argument(help="A pipeline with `rollout` in its spec.")]
@@ -41,15 +37,13 @@ Now = Annotated[str, typer.Option(help="A simulated time such as 2026-01-05T18:0
 @app.command()
 def status(name: Maybe = "") -> None:
     """Where rollouts stand, what the last tick found, and which commands fit."""
+    from components.rollout.acting import find_rollout
     from components.rollout.rendering import render_status
 
     store = _open()
-    known = store.models()
-    for model in [name] if name else known:
-        rollouts = store.standings(model)
-        if not rollouts:
-            raise _unknown(model, known)
-        for line in render_status(store, rollouts):
+    for model in [name] if name else store.models():
+        find_rollout(store, model)  # or says which there are
+        for line in render_status(store, store.standings(model)):
             print(line)
 
 
@@ -59,10 +53,11 @@ def events(
     rollout: Annotated[str, typer.Option(help="Its id; by default the newest that anybody met.")] = "",
 ) -> None:
     """Everything that happened to a rollout, oldest first."""
+    from components.rollout.acting import find_rollout
     from components.rollout.rendering import render_events
 
     store = _open()
-    for line in render_events(store.events(_one(store, name, rollout).id)):
+    for line in render_events(store.events(find_rollout(store, name, rollout).id)):
         print(line)
 
 
@@ -74,11 +69,12 @@ def start(
     now: Now = "",
 ) -> None:
     """Queue a version that no gate refused; of an experiment, the champion of the other recipe."""
+    from components.rollout.acting import required_reason
     from components.rollout.starting import start_by_hand
 
-    settings = Settings.from_environment()
+    settings, why = Settings.from_environment(), required_reason(reason)
     standing = start_by_hand(
-        settings, _spec(settings, name), version=version, actor=current_user(), reason=_said(reason), now=_time(now)
+        settings, _spec(settings, name), version=version, actor=current_user(), reason=why, now=_time(now)
     )
     print(f"{standing.id}: version {standing.challenger} is queued against version {standing.champion}")
     _tick(name, now)
@@ -99,33 +95,25 @@ def reconcile(name: Name, now: Now = "") -> None:
 @app.command()
 def approve(name: Name, reason: Reason, rollout: str = "", now: Now = "") -> None:
     """Let users meet a candidate that waits for approval."""
-    from components.rollout import commands
-
-    _act(name, rollout, now, lambda standing: commands.approve(standing, reason=_said(reason)))
+    _act(name, "approve", rollout, now, reason)
 
 
 @app.command()
 def pause(name: Name, reason: Reason, rollout: str = "", now: Now = "") -> None:
     """HOLD: the split stays as it is until somebody resumes; after `max_hold_hours` it is rolled back."""
-    from components.rollout import commands
-
-    _act(name, rollout, now, lambda standing: commands.pause(standing, reason=_said(reason)))
+    _act(name, "pause", rollout, now, reason)
 
 
 @app.command()
 def resume(name: Name, reason: Reason, rollout: str = "", now: Now = "") -> None:
     """Go on from HOLD where it was."""
-    from components.rollout import commands
-
-    _act(name, rollout, now, lambda standing: commands.resume(standing, reason=_said(reason)))
+    _act(name, "resume", rollout, now, reason)
 
 
 @app.command()
 def abort(name: Name, reason: Reason, rollout: str = "", now: Now = "") -> None:
     """Back to the champion. Works with MLflow, the log and training down."""
-    from components.rollout import commands
-
-    _act(name, rollout, now, lambda standing: commands.abort(standing, reason=_said(reason)))
+    _act(name, "abort", rollout, now, reason)
 
 
 @app.command()
@@ -137,10 +125,7 @@ def force(
     now: Now = "",
 ) -> None:
     """To the next stage, whatever the statistics say; from the last one to promotion."""
-    from components.rollout import commands
-
-    verb = commands.force_promotion if promote else commands.force
-    _act(name, rollout, now, lambda standing: verb(standing, reason=_said(reason)))
+    _act(name, "force --promote" if promote else "force", rollout, now, reason)
 
 
 @app.command()
@@ -174,19 +159,11 @@ def serve(
     become_ml("components.gateway", ["--split", str(split), "--log", str(log), "--port", str(port), *clock])
 
 
-def _act(name: str, rollout: str, now: str, decide: Callable[[Standing], Decision]) -> None:
-    from components.ledger.entries import standing as ledger_standing
-    from components.ledger.ledger import Ledger
-    from components.rollout.events import Change
-    from components.rollout.standing import QUEUED
+def _act(name: str, action: str, rollout: str, now: str, reason: str) -> None:
+    from components.rollout.acting import act
 
-    store = _open()
-    standing = _one(store, name, rollout)
-    live = ledger_standing(Ledger(store.engine, name).entries()).champion
-    moved = live if standing.state in QUEUED and live != standing.champion else None
-    change = Change(now=_time(now), decision=decide(standing), champion=moved)
-    after = store.apply(standing, change, actor=current_user())
-    print(f"{after.id}: {after.state}, before it {standing.state}")
+    before, after = act(_open(), name, action, actor=current_user(), reason=reason, now=_time(now), rollout=rollout)
+    print(f"{after.id}: {after.state}, before it {before.state}")
     _tick(name, now)
 
 
@@ -205,20 +182,6 @@ def _open() -> RolloutStore:
     return RolloutStore.open(Settings.from_environment(), patience_secs=COMMAND_PATIENCE_SECS)
 
 
-def _one(store: RolloutStore, name: str, rollout: str) -> Standing:
-    """The named one; else the active one, the queued one, or the last that ended."""
-    known = store.standings(name)
-    if not known:
-        raise _unknown(name, store.models())
-    if not rollout:
-        return store.active(name) or store.queued(name) or known[-1]
-    found: Any = next((one for one in known if one.id == rollout), None)
-    if found is None:
-        ids = bounded(one.id for one in reversed(known))
-        raise SpecError(f"`--rollout` must be one of {ids}. Received: --rollout {rollout}", fix="correct it")
-    return found  # type: ignore[no-any-return]
-
-
 def _spec(settings: Settings, name: str) -> Spec:
     spec = Spec.model_validate(read_manifest(settings.manifests / f"{name}.json").spec)
     if spec.rollout is None:
@@ -227,20 +190,6 @@ def _spec(settings: Settings, name: str) -> Spec:
             fix=f"declare it in pipelines/{name}/pipeline.yaml (docs/rollout.md), then `daybreak compile {name}`",
         )
     return spec
-
-
-def _unknown(name: str, known: list[str]) -> DaybreakError:
-    return SpecError(
-        f"NAME must be a pipeline that had a rollout: {bounded(known) or 'there is none'}. Received: {name}",
-        fix=f"`daybreak rollout start {name}`, or retrain a day of it",
-    )
-
-
-def _said(reason: str) -> str:
-    text = " ".join(reason.split())
-    if not text:
-        raise SpecError("`--reason` says why, for those who read the events. Received: nothing", fix="--reason TEXT")
-    return text[:1000]
 
 
 def _time(text: str) -> datetime:

@@ -20,6 +20,7 @@ from typing import Any
 from pipelines.errors import SpecError
 
 ARTIFACTS_VARIABLE = "DAYBREAK_ARTIFACTS"
+GATEWAY_PORT = 8600
 REPOSITORY = Path(__file__).resolve().parent.parent
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -84,6 +85,13 @@ class Settings:
         except FileNotFoundError:
             return {}
         return services
+
+    @property
+    def gateway_url(self) -> str:
+        """Where people reach the gateway: `DAYBREAK_GATEWAY_URL`, else on this machine, at `DAYBREAK_GATEWAY_PORT`."""
+        known = os.environ.get("DAYBREAK_GATEWAY_URL") or self.services.get("gateway", {}).get("url")
+        port = os.environ.get("DAYBREAK_GATEWAY_PORT") or GATEWAY_PORT
+        return (known or f"http://127.0.0.1:{port}").rstrip("/")
 
     def expand(self, text: str) -> str:
         """Replaces `${NAME}` and `${NAME:-default}` from the environment.

@@ -95,6 +95,8 @@ def airflow_environment(
     return {
         **variables,
         "AIRFLOW_HOME": str(home),
+        # DAG files and what they import are of one folder, whichever folder the environment was built in.
+        "PYTHONPATH": str(settings.home),
         "DAYBREAK_HOME": str(settings.home),
         "DAYBREAK_STATE": str(settings.state),
         "DAYBREAK_POOL_SLOTS": str(cores),

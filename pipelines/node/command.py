@@ -24,8 +24,10 @@ PR_SET_PDEATHSIG = 1
 
 def main(argv: Sequence[str]) -> int:
     """Runs one command and returns its exit code; errors are printed, not raised."""
-    arguments = _parser().parse_args(argv)
     settings = Settings.from_environment()
+    if list(argv[:1]) == ["rollout"]:
+        return _rollout(argv[1:], settings)
+    arguments = _parser().parse_args(argv)
     try:
         manifest_path = arguments.manifest.resolve()
         manifest = read_manifest(manifest_path)
@@ -35,6 +37,14 @@ def main(argv: Sequence[str]) -> int:
         print(f"daybreak: {error}", file=sys.stderr)
         return error.exit_code
     return code
+
+
+def _rollout(argv: Sequence[str], settings: Settings) -> int:
+    """`python -m components.rollout`, where a warm worker can run it."""
+    _enter(settings)
+    from components.rollout.__main__ import main as run
+
+    return run(argv)
 
 
 def die_with_parent() -> None:

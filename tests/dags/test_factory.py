@@ -7,8 +7,9 @@ import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
-from dags.factory import POOL, read_retrains, retrain_dag
-from dags.node_operator import NodeFailedForNow, NodeOperator
+from dags.command_operator import NodeFailedForNow
+from dags.factory import POOL, read_dags, retrain_dag
+from dags.node_operator import NodeOperator
 from pipelines.errors import SpecError
 from pipelines.manifest import Manifest, Node, write_manifest
 from pipelines.settings import Settings
@@ -107,7 +108,7 @@ def test_a_broken_manifest_keeps_no_other_from_loading(settings: Settings):
     (settings.manifests / "torn.json").write_text('{"pipeline": "torn", "no')
     (settings.manifests / "shop.ir.json").write_text("not a manifest, and none of our business")
 
-    found = read_retrains(settings)
+    found = read_dags(settings)
 
     assert [dag.dag_id for dag in found.dags] == ["daybreak_shop", "daybreak_taxi"]
     problems = dict(problem.split(":", 1) for problem in found.problems)
@@ -118,7 +119,7 @@ def test_a_broken_manifest_keeps_no_other_from_loading(settings: Settings):
 
 
 def test_no_manifest_at_all_is_no_problem(settings: Settings):
-    assert read_retrains(settings).dags == ()
+    assert read_dags(settings).dags == ()
 
 
 def test_a_node_called_conclude_is_refused(manifest: Manifest):

@@ -18,7 +18,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 
-from dags import node_operator
+from dags import command_operator
 from dags.node_operator import NodeFailedForNow, NodeOperator
 from dags.runs import run_id
 
@@ -131,7 +131,7 @@ def test_killing_the_task_kills_the_node(
     operator: NodeOperator, script, started, monkeypatch: pytest.MonkeyPatch, ignores_term: bool
 ):
     """Airflow calls `on_kill` in a signal handler over `execute`."""
-    monkeypatch.setattr(node_operator, "KILL_GRACE_SECS", 0.5)
+    monkeypatch.setattr(command_operator, "KILL_GRACE_SECS", 0.5)
     script(train={"seconds": 60, "ignores_term": ignores_term})
     previous = signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
     killer = threading.Thread(
