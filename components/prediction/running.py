@@ -23,7 +23,7 @@ from components.prediction.pieces import Piece, list_pieces
 from components.prediction.predicting import Predict, opened
 from components.prediction.question import Question
 from components.prediction.receipts import FOLDER, Receipt, read_receipts, write_file
-from components.prediction.writing import QUARANTINE, result_place
+from components.prediction.writing import QUARANTINE, remove_unfinished, result_place
 from pipelines.errors import RefusedError, SpecError, bounded
 from pipelines.node.failures import explain
 from pipelines.spec import Frozen
@@ -81,6 +81,7 @@ def run(
     done = [receipts[piece.name] for piece in pieces]
     for place in others:
         _remove(place)
+    remove_unfinished(pieces, question)
     summary = _summary(done, left, seconds=seconds, cpu_secs=cpu_secs)
     _require_few_quarantined(summary, max_quarantined, question)
     write_file(f"{question.output}/{MANIFEST}", _manifest(done, summary, question))

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,16 @@ _LISTS = {"int": "ints", "float": "floats", "string": "strings"}
 
 def result_place(name: str, question: Question) -> str:
     return f"{question.output}/{name}.{question.output_format}"
+
+
+def remove_unfinished(pieces: Sequence[Piece], question: Question) -> None:
+    """What a killed run left of pieces that are done by now. On a storage there is nothing: it is uploaded whole."""
+    if is_remote(question.output) or not Path(question.output).exists():
+        return
+    own = {piece.name for piece in pieces}
+    for path in Path(question.output).glob(".*"):
+        if path.is_dir() and path.name[1:].rpartition(".")[0] in own:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class Results:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,6 +21,7 @@ import tensorflow as tf
 from components.evaluation.scoring import Model
 from components.examples.records import serialize, to_lists, write_shard
 from components.prediction import predicting
+from components.prediction.question import Question
 from components.registry.package import SAVED_MODEL
 from components.serving.columns import row_type
 from components.serving.engine import TensorFlowEngine
@@ -217,3 +223,35 @@ def test_the_same_work_is_the_same_bytes(predict: Predict, input_file: Path, tmp
     for name in ("a", "b"):
         predict(input_file, keep=None, output=str(tmp_path / name))
     assert everything(tmp_path / "a") == everything(tmp_path / "b")
+
+
+_KILLED = """
+import os, pickle, signal, sys
+from pathlib import Path
+from components.prediction import predicting
+from components.prediction.pieces import list_pieces
+
+question, path = pickle.loads(bytes.fromhex(sys.argv[1]))
+first, second, third, _ = list_pieces([path], question)
+predictor = predicting.load_predictor(question.model, question.schema)
+predicting.predict(first, question, predictor)
+predicting.predict(second, question, predictor)
+predicting.write_receipt = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+predicting.predict(third, question, predictor)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_continued(
+    predict: Predict, make_question: Callable[..., Question], input_file: Path, tmp_path: Path
+) -> None:
+    """SIGKILL before the third receipt: two pieces are done, the third is made anew, and nothing is left behind."""
+    given = pickle.dumps((make_question(), input_file)).hex()
+    killed = subprocess.run([sys.executable, "-c", _KILLED, given], check=False, timeout=240)
+    assert killed.returncode == -signal.SIGKILL
+    output = tmp_path / "output"
+    assert len(list((output / "_pieces").iterdir())) == 2 and not (output / "_manifest.json").exists()
+    summary = predict(input_file)
+    assert (summary.resumed, summary.new_rows) == (2, 100)
+    assert read(output)["id"].to_pylist() == list(range(200))
+    assert not [path.name for path in output.iterdir() if path.name.startswith(".")]
