@@ -22,6 +22,7 @@ from dags.deadlines import deadlines
 from dags.docs import dag_page
 from dags.node_operator import NodeOperator
 from dags.parameters import trigger_form
+from dags.predictions import prediction_dag
 from dags.rollouts import rollout_dags, start_rollout
 from dags.timetable import first_firing_day, timetable_of
 from pipelines.errors import DaybreakError, SpecError
@@ -50,7 +51,7 @@ def read_dags(settings: Settings) -> DeclaredDags:
             continue
         try:
             manifest = read_manifest(path)
-            dags += [retrain_dag(manifest, path), *rollout_dags(manifest)]
+            dags += [retrain_dag(manifest, path), prediction_dag(manifest), *rollout_dags(manifest)]
         except DaybreakError as error:
             problems.append(f"{path.stem}: {error}")
         except Exception as error:  # noqa: BLE001 - whatever Airflow finds wrong with one DAG

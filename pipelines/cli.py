@@ -199,6 +199,12 @@ def export(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASS_ON)
+def predict(context: typer.Context) -> None:
+    """Predict for files: daybreak predict NAME --input URI --output URI [--model champion|challenger|@ALIAS|VERSION] [--day DAY]"""
+    become_ml("components.prediction", context.args)
+
+
+@app.command(context_settings=_PASS_ON)
 def worker(context: typer.Context) -> None:
     """Run a warm worker in this terminal: daybreak worker --socket PATH"""
     become_ml("pipelines.worker", context.args)

@@ -83,13 +83,13 @@ class RecordsFile:
             bad |= several
         good = pa.array(~bad)
         found = {
-            name: column.filter(good) if self._columns[name] in LISTS else _single(column.filter(good))
+            name: column.filter(good) if self._columns[name] in LISTS else single(column.filter(good))
             for name, column in columns.items()
         }
         return pa.table(found | {RECORD: serialized.filter(good)})
 
 
-def _single(lists: pa.LargeListArray) -> pa.Array:
+def single(lists: pa.LargeListArray) -> pa.Array:
     """The only element of each list; null where there is none."""
     present = _lengths(lists) > 0
     places = np.cumsum(present) - 1

@@ -71,7 +71,7 @@ def fingerprint_of_day(source: Source, day: datetime.date, paths: Sequence[File]
     """Digest over name and content of the files of one day; of a query as for `source_fingerprint`."""
     if source.is_query:
         return _digest([str(source.query), f"{day} {_version(source, day)}"])
-    return _digest([f"{path.name} {_content(path)}" for path in paths])
+    return _digest([f"{path.name} {content_of(path)}" for path in paths])
 
 
 def source_fingerprint(manifest: Manifest, parameters: Mapping[str, str | int]) -> str:
@@ -89,7 +89,7 @@ def source_fingerprint(manifest: Manifest, parameters: Mapping[str, str | int]) 
         versions = [f"{day} {_version(source, day)}" for day in days_of_window(source, last)]
         return _digest([str(source.query), *versions])
     files = files_by_day(source, last, Settings.from_environment())
-    return _digest([f"{day} {path.name} {_content(path)}" for day, paths in files.items() for path in paths])
+    return _digest([f"{day} {path.name} {content_of(path)}" for day, paths in files.items() for path in paths])
 
 
 def _digest(lines: Iterable[str]) -> str:
@@ -107,7 +107,7 @@ def _version(source: Source, day: datetime.date) -> str:
         return str(result.fetchall())
 
 
-def _content(path: File) -> str:
+def content_of(path: File) -> str:
     if isinstance(path, RemoteFile):
         return version_of(path)
     status = path.stat()

@@ -94,7 +94,7 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         self._loaded = tf.saved_model.load(str(path))
-        self._features = _features_of(self._loaded)
+        self._features = features_of(self._loaded)
         self.serve = self._loaded.signatures["serving_default"]
         """Takes serialized `examples`."""
 
@@ -134,7 +134,7 @@ def _load_label(transform: Path, label: str, columns: tuple[str, ...]) -> Loaded
     return Saved(transform / "transform_fn", (label,)).load(columns)
 
 
-def _features_of(loaded: Any) -> Mapping[str, tf.TypeSpec]:
+def features_of(loaded: Any) -> Mapping[str, tf.TypeSpec]:
     [function] = loaded.serving.of_features.concrete_functions
     [features], _ = function.structured_input_signature
     found: Mapping[str, tf.TypeSpec] = features

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import datetime
+import importlib
 import os
 import signal
 import sys
@@ -20,13 +21,14 @@ from pipelines.spec import ClusterKind
 from pipelines.worker_client import PARENT_VARIABLE
 
 PR_SET_PDEATHSIG = 1
+_OF_COMPONENTS = {"rollout": "components.rollout.__main__", "predict": "components.prediction.__main__"}
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs one command and returns its exit code; errors are printed, not raised."""
     settings = Settings.from_environment()
-    if list(argv[:1]) == ["rollout"]:
-        return _rollout(argv[1:], settings)
+    if argv and argv[0] in _OF_COMPONENTS:
+        return _of_component(_OF_COMPONENTS[argv[0]], argv[1:], settings)
     arguments = _parser().parse_args(argv)
     try:
         manifest_path = arguments.manifest.resolve()
@@ -39,12 +41,11 @@ def main(argv: Sequence[str]) -> int:
     return code
 
 
-def _rollout(argv: Sequence[str], settings: Settings) -> int:
-    """`python -m components.rollout`, where a warm worker can run it."""
+def _of_component(module: str, argv: Sequence[str], settings: Settings) -> int:
+    """A component's own command, where a warm worker can run it."""
     _enter(settings)
-    from components.rollout.__main__ import main as run
-
-    return run(argv)
+    code: int = importlib.import_module(module).main(argv)
+    return code
 
 
 def die_with_parent() -> None:

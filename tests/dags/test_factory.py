@@ -110,7 +110,12 @@ def test_a_broken_manifest_keeps_no_other_from_loading(settings: Settings):
 
     found = read_dags(settings)
 
-    assert [dag.dag_id for dag in found.dags] == ["daybreak_shop", "daybreak_taxi"]
+    assert [dag.dag_id for dag in found.dags] == [
+        "daybreak_shop",
+        "daybreak_shop_predict",
+        "daybreak_taxi",
+        "daybreak_taxi_predict",
+    ]
     problems = dict(problem.split(":", 1) for problem in found.problems)
     assert set(problems) == {"hourly", "taken", "spaced", "torn"}
     assert "at most once a day" in problems["hourly"]

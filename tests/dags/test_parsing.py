@@ -46,7 +46,7 @@ def three(settings: Settings) -> None:
 @pytest.mark.usefixtures("three")
 def test_a_broken_manifest_is_one_import_error_and_the_others_load():
     parsed = parse()
-    assert parsed["dags"] == ["daybreak_shop", "daybreak_taxi"]
+    assert parsed["dags"] == ["daybreak_shop", "daybreak_shop_predict", "daybreak_taxi", "daybreak_taxi_predict"]
     assert list(parsed["errors"]) == ["broken_manifests.py"], "an error in retrain.py would hide the good DAGs"
     assert "broken: " in parsed["errors"]["broken_manifests.py"]
     assert "Fix: run `daybreak compile broken`" in parsed["errors"]["broken_manifests.py"]
