@@ -44,6 +44,12 @@ def test_a_list_is_drawn_and_everything_that_it_was_drawn_from_is_logged(gateway
     np.testing.assert_allclose(logged.normalisers, [odds[place:].sum() for place in range(4)], rtol=1e-12)
 
 
+def test_columns_that_the_model_does_not_read_are_logged_too(gateway: Gateway) -> None:
+    context = {"user_id": "u1", "country": "de", "colour": "red"}
+    assert gateway.ask_once("POST", DECIDE, decide() | {"context": context}).status == 200
+    assert json.loads(gateway.log.exposures[-1].context) == context
+
+
 def test_inverse_propensities_of_a_gateways_log_sum_to_one(gateway: Gateway) -> None:
     """E[w] = 1 for a policy that shows everything evenly, from what the gateway itself logged."""
 
@@ -61,7 +67,6 @@ def test_inverse_propensities_of_a_gateways_log_sum_to_one(gateway: Gateway) -> 
     [
         (decide() | {"candidates": []}, "candidates"),
         (decide() | {"count": 0}, "count"),
-        (decide() | {"context": {"user_id": "u1", "colour": "red"}}, "missing required field"),
         (decide() | {"candidates": [{"item_id": "i1", "price": "dear"}]}, "price"),
         (decide() | {"candidates": [{"price": 1.0}]}, "item_id"),
         (decide() | {"candidates": [{"item_id": "i1", "price": 1.0}] * 2}, "i1"),
