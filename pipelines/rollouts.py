@@ -31,7 +31,12 @@ app = typer.Typer(no_args_is_help=True, help="Live traffic for a candidate, litt
 Name = Annotated[str, typer.Argument(help="A pipeline with `rollout` in its spec.")]
 Maybe = Annotated[str, typer.Argument(help="A pipeline; all by default.")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the event log.")]
-Now = Annotated[str, typer.Option(help="A simulated time such as 2026-01-05T18:00, UTC unless it says otherwise.")]
+Now = Annotated[
+    str,
+    typer.Option(
+        help="A simulated time such as 2026-01-05T18:00, UTC unless it says otherwise; by default that of the last tick."
+    ),
+]
 
 
 @app.command()
@@ -162,9 +167,20 @@ def serve(
 def _act(name: str, action: str, rollout: str, now: str, reason: str) -> None:
     from components.rollout.acting import act
 
-    before, after = act(_open(), name, action, actor=current_user(), reason=reason, now=_time(now), rollout=rollout)
+    store = _open()
+    time = _time(now) if now else _clock(store, name)
+    before, after = act(store, name, action, actor=current_user(), reason=reason, now=time, rollout=rollout)
     print(f"{after.id}: {after.state}, before it {before.state}")
     _tick(name, now)
+
+
+def _clock(store: RolloutStore, name: str) -> datetime:
+    """Of a simulated pipeline the time of its last tick."""
+    from components.rollout.clock import latest
+
+    known = store.standings(name)
+    simulated = bool(known) and known[-1].plan.simulated
+    return (latest(store, name) if simulated else None) or datetime.now(UTC)
 
 
 def _tick(name: str, now: str) -> None:

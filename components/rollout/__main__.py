@@ -104,13 +104,17 @@ def _parser() -> argparse.ArgumentParser:
     for command in (tick, acting):
         command.add_argument("--report", type=Path, help="JSON file: what was done, and what waits for somebody")
     for command in (tick, reconcile, acting):
-        command.add_argument("--now", default="", help="a simulated time; `latest`: that of the last tick")
+        command.add_argument(
+            "--now",
+            default="",
+            help="a simulated time; `latest`, and by default of a simulated pipeline: that of the last tick",
+        )
         command.add_argument("--at-least", default="", help="with `--now latest`: not before this time")
     return parser
 
 
 def _now(arguments: argparse.Namespace, ticker: Ticker) -> datetime.datetime:
-    if arguments.now != LATEST:
+    if arguments.now != LATEST and (arguments.now or not ticker.spec.simulated):
         return _time(arguments.now)
     at_least = _time(arguments.at_least) if arguments.at_least else None
     return latest(ticker.store, ticker.model, at_least=at_least) or _time("")

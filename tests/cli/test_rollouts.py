@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pipelines.settings import Settings
 from pipelines.spec import Rollout, load_spec
 from tests import postgres
 from tests.components.ledger.writing import accepted, draft
-from tests.components.rollout.writing import begin, lead
+from tests.components.rollout.writing import NOON, begin, lead, plan
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,18 @@ def test_the_words_of_a_person_are_events(ledger: Ledger, became: Any, capsys: p
     assert "aborted" in capsys.readouterr().out
     with pytest.raises(SpecError, match="possible now: nothing"):
         rollouts.abort(ledger.model, reason="again")
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_the_clock_of_a_simulated_pipeline_stays_where_its_last_tick_was(ledger: Ledger, simulated: bool) -> None:
+    declared = plan().model_copy(update={"simulated": simulated})
+    queued = store(ledger).begin(
+        model=ledger.model, plan=declared, champion="1", challenger="2", actor="test", reason="accepted", now=NOON
+    )
+    lead(store(ledger), queued, State.SHADOW, State.RAMP)
+    rollouts.pause(ledger.model, reason="r")
+    entered = store(ledger).standings(ledger.model)[-1].entered
+    assert (entered - NOON < timedelta(hours=1)) is simulated
 
 
 def test_status_says_where_it_stands_and_what_fits(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
