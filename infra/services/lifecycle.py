@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from infra.services import airflow, leftovers, postgres
-from infra.services.configuration import AIRFLOW_PORT_VARIABLE, MLFLOW_PORT_VARIABLE, Configuration
+from infra.services.configuration import (
+    AIRFLOW_PORT_VARIABLE,
+    GATEWAY_PORT_VARIABLE,
+    MLFLOW_PORT_VARIABLE,
+    Configuration,
+)
 from infra.services.credentials import Services, read_or_generate, read_services
 from infra.services.ports import WantedPort, check_ports_free
 from infra.services.probes import Health, probe
@@ -189,6 +194,7 @@ def _check_ports(configuration: Configuration, supervisor: Supervisor) -> None:
     details = {
         "api-server": ("airflow", AIRFLOW_PORT_VARIABLE, "--airflow-port"),
         "mlflow": ("mlflow", MLFLOW_PORT_VARIABLE, "--mlflow-port"),
+        "gateway": ("gateway", GATEWAY_PORT_VARIABLE, ""),
     }
     wanted = []
     for program, port in listening(configuration).items():

@@ -28,8 +28,9 @@ def check_ports_free(wanted: Sequence[WantedPort]) -> None:
         return
     found = "; ".join(f"port {port.port} for {port.service} is taken by {owner(port.port)}" for port in taken)
     choose = " ".join(f"{port.variable}={_next_free(port.port)}" for port in taken)
-    flags = " ".join(f"{port.flag} {_next_free(port.port)}" for port in taken)
-    raise ResourceError(found, fix=f"stop it, or choose another: `{choose} daybreak up`, or `daybreak up {flags}`")
+    flags = " ".join(f"{port.flag} {_next_free(port.port)}" for port in taken if port.flag)
+    by_flag = f", or `daybreak up {flags}`" if all(port.flag for port in taken) else ""
+    raise ResourceError(found, fix=f"stop it, or choose another: `{choose} daybreak up`{by_flag}")
 
 
 def is_free(port: int) -> bool:

@@ -158,4 +158,5 @@ def listening(configuration: Configuration) -> dict[str, int]:
     """TCP ports by program, all on loopback."""
     ports = {"api-server": configuration.airflow_port, "mlflow": configuration.mlflow_port}
     owners = {"api-server": "airflow", "mlflow": "mlflow"}
-    return {name: port for name, port in ports.items() if owners[name] not in configuration.without}
+    found = {name: port for name, port in ports.items() if owners[name] not in configuration.without}
+    return found | ({"gateway": configuration.gateway_port} if split_documents(configuration.settings) else {})

@@ -91,7 +91,7 @@ def test_a_day_of_the_services(installation: Installation) -> None:
 def test_an_error_is_one_message_and_an_exit_code(installation: Installation) -> None:
     done = _daybreak(installation, "up", "--airflow-port", "7001", "--mlflow-port", "7001")
     assert done.returncode == 78
-    assert "two ports" in done.stderr
+    assert "a port of its own" in done.stderr
     assert "Fix: " in done.stderr
     assert "Traceback" not in done.stderr
 
