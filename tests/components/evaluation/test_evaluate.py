@@ -37,6 +37,7 @@ def predictions(day: Day, name: str) -> np.ndarray:
         if expected[name].shape[1:].is_fully_defined()
         else value
         for name, value in columns.items()
+        if name in expected
     }
     return serve(**reshaped)["predictions"].numpy().reshape(-1)
 

@@ -73,7 +73,7 @@ def test_photos_become_blocks_a_model_and_predictions_of_bytes(tmp_path: Path) -
 
     model = served(tmp_path, Path(made.examples.uri), made.graph)
     new = [photo(random, bright=bright) for bright in (True, False) * 10]
-    by_column = model.signatures["serve_columns"](photo=tf.constant(new)[:, None], row=tf.zeros((20, 1), tf.int64))
+    by_column = model.signatures["serve_columns"](photo=tf.constant(new)[:, None])
     predicted = by_column["predictions"].numpy().reshape(-1) > 0.5
     assert predicted.tolist() == [True, False] * 10
     by_example = model.signatures["serving_default"](examples=tf.constant([example(content) for content in new]))
