@@ -26,6 +26,7 @@ from components.gateway.watching import SplitWatch
 from components.serving.application import SERVER_METADATA
 from components.serving.asgi import RETRY, Exchange, Frame, HttpError, Route
 from components.serving.batching import Computed
+from components.serving.binary_tensors import HEADER
 from components.serving.measures import PROMETHEUS, expose
 from components.serving.protocols import Request
 from pipelines.errors import TransientError, one_line
@@ -96,10 +97,10 @@ class Application:
 
     async def _infer(self, exchange: Exchange) -> bytes:
         lineup = self.require_lineup()
-        request = lineup.champion.protocols.read_infer(exchange.body)
+        request = lineup.champion.protocols.read_infer(exchange.body, json_bytes=exchange.header(HEADER))
 
         def read(served: Served) -> Request:
-            return served.protocols.read_infer(exchange.body)
+            return served.protocols.read_infer(exchange.body, json_bytes=exchange.header(HEADER))
 
         served, computed = await self._answer_rows(lineup, request, exchange, read)
         return served.protocols.write_infer(request, computed.predictions)
@@ -269,7 +270,7 @@ class _Pinned:
 
     async def infer(self, exchange: Exchange) -> bytes:
         protocols = self._model().protocols
-        request = protocols.read_infer(exchange.body)
+        request = protocols.read_infer(exchange.body, json_bytes=exchange.header(HEADER))
         return protocols.write_infer(request, await self._compute(request))
 
     async def _compute(self, request: Request) -> Any:

@@ -15,11 +15,12 @@ import msgspec
 
 from components.serving.asgi import RETRY, Exchange, Frame, HttpError, Route
 from components.serving.batching import Batcher
+from components.serving.binary_tensors import HEADER
 from components.serving.engine import Engine, Predictions
 from components.serving.measures import PROMETHEUS, expose
 from components.serving.protocols import Protocols, Request
 
-SERVER_METADATA = b'{"name":"daybreak","version":"1","extensions":[]}'
+SERVER_METADATA = b'{"name":"daybreak","version":"1","extensions":["binary_tensor_data"]}'
 
 
 class Application:
@@ -77,7 +78,7 @@ class Application:
 
     async def _infer(self, exchange: Exchange) -> bytes:
         engine = self._require_ready()
-        request = self._protocols.read_infer(exchange.body)
+        request = self._protocols.read_infer(exchange.body, json_bytes=exchange.header(HEADER))
         return self._protocols.write_infer(request, await self._compute(engine, request))
 
     async def _compute(self, engine: Engine, request: Request) -> Predictions:

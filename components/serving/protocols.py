@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from components.serving.binary_tensors import SIZE, Blobs, read_values, split_body
 from components.serving.columns import Binary, Column, row_type, values_of
 from components.serving.engine import COLUMNS, EXAMPLES, OUTPUT, InputError, Predictions
 from pipelines.errors import bounded
@@ -37,12 +38,13 @@ class _Examples(Struct, forbid_unknown_fields=True):  # type: ignore[call-arg]
 
 
 class Tensor(Struct):
-    """An input of the Open Inference Protocol; what it says in `parameters` changes nothing here."""
+    """An input of the Open Inference Protocol: its values in `data`, or behind the JSON."""
 
     name: str
     shape: list[Annotated[int, Meta(ge=0)]]
     datatype: str
-    data: list[Any]
+    data: list[Any] | None = None
+    parameters: dict[str, Any] = {}
 
 
 class _InferRequest(Struct):
@@ -111,16 +113,18 @@ class Protocols:
         key = "outputs" if request.by_column else "predictions"
         return self._encode({key: predictions.tolist()})
 
-    def read_infer(self, body: bytes) -> Request:
-        """Raises `InputError` or `msgspec.MsgspecError`, which name the field."""
-        found = self._infer.decode(body)
+    def read_infer(self, body: bytes, *, json_bytes: bytes | None = None) -> Request:
+        """`json_bytes`: the header that says how much of the body is JSON. Raises `InputError` or `msgspec.MsgspecError`, which name the field."""
+        content, blobs = split_body(body, json_bytes)
+        found = self._infer.decode(content)
         kinds = {column.name: DATATYPES[column.kind] for column in self._columns}
         for tensor in found.inputs:
             if kinds.get(tensor.name, tensor.datatype) != tensor.datatype:
                 raise InputError(
                     f"`datatype` of input {tensor.name!r} must be {kinds[tensor.name]}. Received: {tensor.datatype[:20]!r}"
                 )
-        columns = {tensor.name: _rows_of(tensor) for tensor in found.inputs}
+        columns = {tensor.name: _rows_of(tensor, blobs) for tensor in found.inputs}
+        blobs.require_end()
         return Request(self._without_padding(self._rows(columns)), id=found.id)
 
     def write_infer(self, request: Request, predictions: Predictions) -> bytes:
@@ -182,9 +186,9 @@ def _nested(column: Column, zero: dict[str, Any]) -> Any:
     return value
 
 
-def _rows_of(tensor: Tensor) -> list[Any]:
+def _rows_of(tensor: Tensor, blobs: Blobs) -> list[Any]:
     """The data of a tensor, flat or nested, as one entry per row; nulls are padding."""
-    flat = list(_flat(tensor.data))
+    flat = list(_flat(_data(tensor, blobs)))
     if not tensor.shape or prod(tensor.shape) != len(flat):
         raise InputError(
             f"`shape` of input {tensor.name[:60]!r} must be [rows, values] and have as many values as `data`, {len(flat)}. "
@@ -193,6 +197,17 @@ def _rows_of(tensor: Tensor) -> list[Any]:
     rows, width = tensor.shape[0], prod(tensor.shape[1:])
     parts = [flat[row * width : (row + 1) * width] for row in range(rows)]
     return [_shaped([value for value in part if value is not None], tensor.shape[1:]) for part in parts]
+
+
+def _data(tensor: Tensor, blobs: Blobs) -> list[Any]:
+    size = tensor.parameters.get(SIZE)
+    if (size is None) == (tensor.data is None):
+        raise InputError(
+            f"input {tensor.name[:60]!r} must have its values in `data`, or a `{SIZE}` among its parameters, and not both"
+        )
+    if tensor.data is not None:
+        return tensor.data
+    return read_values(tensor.datatype, blobs.take(size, name=tensor.name), name=tensor.name)
 
 
 def _shaped(values: list[Any], shape: Sequence[int]) -> Any:
