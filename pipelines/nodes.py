@@ -159,7 +159,13 @@ NODES: Mapping[str, _Described] = {
     "serving_check": _Described(
         "gates",
         "the candidate in a real server: parity, latency, memory, cost",
-        ("components.serving_check", "components.serving", *_SCORING),
+        (
+            "components.serving_check",
+            "components.serving",
+            "components.compression.litert_file",
+            "components.compression.litert_paths",
+            *_SCORING,
+        ),
         _ALL_CORES,
     ),
     "business": _Described(

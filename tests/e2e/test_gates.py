@@ -26,13 +26,13 @@ class Sabotage(NamedTuple):
     reason: str
     """Part of it."""
     spoil: str = ""
-    """Expression over `price` and `draw`: rows that are clicked although nobody wanted the item."""
+    """Expression over `clicked`, `price` and `draw`: what the day says was clicked. What clicks were worth stays as it was."""
     settings: tuple[str, ...] = ()
     """Changes to the spec."""
 
 
 SABOTAGE = {
-    4: Sabotage("anomalies", "clicked: distance", spoil="draw < 0.13"),
+    4: Sabotage("anomalies", "clicked: distance", spoil="(clicked == 1) | (draw < 0.13)"),
     7: Sabotage(
         "learning",
         "overfitted, the gap is above",
@@ -47,11 +47,11 @@ SABOTAGE = {
         "p99",
         settings=("train.hyperparameters={learning_rate: 0.0005, embedding: 8, units: [6000, 5000, 1000]}",),
     ),
-    # Clicks on the cheapest items that lead to nothing: a model that finds them is better by every metric.
+    # Clicks on the dearer half are lost, and as many on the cheaper half mean nothing: who finds that is better by every metric.
     11: Sabotage(
         "business",
         "certainly a loss beyond the margin",
-        spoil="(price < numpy.quantile(price, 0.15)) & (draw < 0.4)",
+        spoil="numpy.where(price < numpy.median(price), (clicked == 1) | (draw < 0.06), (clicked == 1) & (draw > 0.9))",
     ),
 }
 
@@ -116,13 +116,13 @@ def _compile(shop: Shop, settings: tuple[str, ...]) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def _spoil(shop: Shop, day: str, rows: str) -> None:
-    """Clicks that are worth nothing."""
+def _spoil(shop: Shop, day: str, clicks: str) -> None:
     code = f"""
 import sys, numpy, pyarrow, pyarrow.parquet as parquet
 table = parquet.read_table(sys.argv[1])
-price, draw = table["price"].to_numpy(), numpy.random.default_rng(1).random(len(table))
-clicked = numpy.where({rows}, 1, table["clicked"].to_numpy())
+price, clicked = table["price"].to_numpy(), table["clicked"].to_numpy()
+draw = numpy.random.default_rng(1).random(len(table))
+clicked = numpy.asarray({clicks}, int)
 field = table.schema.field("clicked")
 table = table.set_column(table.column_names.index("clicked"), field, pyarrow.array(clicked).cast(field.type))
 parquet.write_table(table, sys.argv[1])

@@ -104,7 +104,7 @@ def test_each_step_takes_the_model_of_the_one_before() -> None:
 
 
 def test_what_the_spec_does_not_ask_for_is_no_node() -> None:
-    nodes = nodes_of(**OFF, kpis=[], policy=None, worth=None)
+    nodes = nodes_of(**OFF, kpis=[], policy=None, rollout=None, worth=None)
     assert not {"baselines", "choose", "compress", "business", "worth", "costs", "freshness"} & nodes.keys()
 
 
